@@ -11,6 +11,7 @@
  *   answer    what events have in common, or all that a control record says; its id
  *             is that of the first event that names it
  *   client suffix host rule hour   the ledger
+ *   output    how far each output has come
  *   client_suffix   the last 16 suffixes of a client: id is 16 * client + place
  *
  * Times are Unix time in ms, 0 or NULL where there is none. An event names the
@@ -33,7 +34,7 @@
 #include "base/number.h"
 #include "base/str.h"
 
-enum { FORMAT = 2, APPLICATION = 0x57594d4b /* "WYMK" */ };
+enum { FORMAT = 3, APPLICATION = 0x57594d4b /* "WYMK" */ };
 enum { CHECK_EVERY = 10000 /* instructions of SQLite */, QUERY_MS = 5000 /* at most */ };
 
 struct audit_store {
@@ -48,6 +49,7 @@ struct audit_store {
 static const char schema_tables[] =
     "CREATE TABLE meta(name TEXT PRIMARY KEY,value INTEGER NOT NULL)WITHOUT ROWID;"
     "INSERT INTO meta VALUES('recorded',0),('counted',0),('dropped',0);"
+    "CREATE TABLE output(name TEXT PRIMARY KEY,sequence INTEGER NOT NULL)WITHOUT ROWID;"
     TABLE("outcome", ",word") TABLE("verdict", ",word")
     LEDGER("client", SQL_CLIENT) LEDGER("suffix", SQL_NAME) LEDGER("host", SQL_NAME)
     LEDGER("rule", SQL_NAME) LEDGER("hour", SQL_HOUR)

@@ -35,6 +35,7 @@ static const uint64_t interval_most_ms = 10000, busy_ms = 50, idle_ms = 200;
 struct audit_writer {
     struct audit_store *store;
     struct ledger *ledger;
+    struct audit_outputs *outputs; /* NULL: none */
     char forwarder[256];
     struct audit_limits limits;
     struct audit_ring *const *rings;
@@ -103,6 +104,11 @@ void audit_writer_limits(struct audit_writer *w, const struct audit_limits *limi
     ledger_bounds(w->ledger, limits->max_clients, limits->max_suffixes);
     w->stats.interval_ms = limits->commit_interval_ms;
     w->age_ms = 0;
+}
+
+void audit_writer_outputs(struct audit_writer *w, struct audit_outputs *outputs)
+{
+    w->outputs = outputs;
 }
 
 static uint64_t *seen_until(struct audit_writer *w, const void *key, size_t len)
@@ -255,7 +261,7 @@ static bool commit(struct audit_writer *w, struct now now)
     int rc;
 
     w->attempt_ms = now.mono_ms;
-    if (w->len == 0 && w->lost == 0)
+    if (w->len == 0 && w->lost == 0 && (w->outputs == NULL || !audit_outputs_changed(w->outputs)))
         return true;
     w->committed = true;
     rc = audit_sql(w->store, NULL, "BEGIN IMMEDIATE");
@@ -268,6 +274,8 @@ static bool commit(struct audit_writer *w, struct now now)
     recorded = w->stats.pending - counted;
     if (rc == 0 && w->lost > 0)
         rc = ledger_add(w->ledger, &gap, NULL);
+    if (rc == 0 && w->outputs != NULL)
+        rc = audit_outputs_save(w->outputs, w->store, w->ledger, now);
     if (rc == 0)
         rc = ledger_save(w->ledger);
     if (rc == 0)
@@ -281,6 +289,8 @@ static bool commit(struct audit_writer *w, struct now now)
         w->stats.commit_failures++;
         return false;
     }
+    if (w->outputs != NULL)
+        audit_outputs_saved(w->outputs, w->store);
     w->stats.recorded += recorded;
     w->stats.counted += counted;
     w->stats.pending = 0;

@@ -10,7 +10,7 @@
 #ifndef AUDIT_WRITER_H
 #define AUDIT_WRITER_H
 
-#include "audit/event.h"
+#include "audit/output.h"
 #include "base/number.h"
 #include "base/diag.h"
 
@@ -42,6 +42,8 @@ int audit_writer_open(struct audit_writer **, const char *dir, const char *host,
                       struct diags *d);
 void audit_writer_limits(struct audit_writer *,
                          const struct audit_limits *); /* after a reload; writer thread */
+/* Their cursors are kept in the database; borrowed until the end. */
+void audit_writer_outputs(struct audit_writer *, struct audit_outputs *);
 /* Drains, counts, commits if the interval is over or `flush`. Returns ms until the next step wants to run. */
 uint64_t audit_writer_step(struct audit_writer *, struct now, bool flush);
 /* A control record (start, stop, settings, policy): stored with the next commit. Writer thread. */

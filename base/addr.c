@@ -14,6 +14,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 
+#include "base/compiler.h"
 #include "base/number.h"
 #include "base/str.h"
 
@@ -227,4 +228,23 @@ void prefix_mask(uint8_t ip[16], unsigned len)
         ip[i] = 0;
     if (len % 8 != 0)
         ip[len / 8] &= (uint8_t)(0xff00 >> len % 8);
+}
+
+const char *endpoint_parse(struct endpoint *out, const char *text, uint16_t port)
+{
+    static const char *const kinds[] = {"file:", "unix:", "udp:", "tcp:"};
+
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        const char *rest = text + strlen(kinds[i]);
+
+        if (strncmp(text, kinds[i], strlen(kinds[i])) != 0)
+            continue;
+        *out = (struct endpoint){.kind = (enum endpoint_kind)i, .path = rest};
+        if (i <= ENDPOINT_UNIX)
+            return rest[0] == '/' ? NULL : "must name an absolute path: begin it with /";
+        return addr_parse(&out->addr, rest, port) == 0 && !addr_is(&out->addr, ADDR_ANY)
+                   ? NULL
+                   : "must name an address, with or without a port; names are not looked up";
+    }
+    return "must begin with file: unix: udp: or tcp:";
 }

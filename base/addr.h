@@ -62,4 +62,15 @@ bool prefix_is_v4(const struct prefix *);
 /* Sets the host bits of ip to zero. */
 void prefix_mask(uint8_t ip[16], unsigned len);
 
+/* Where lines go: "file:/var/log/x.json", "unix:/dev/log", "udp:192.0.2.1:514", "tcp:..." */
+enum endpoint_kind { ENDPOINT_FILE, ENDPOINT_UNIX, ENDPOINT_UDP, ENDPOINT_TCP };
+struct endpoint {
+    enum endpoint_kind kind;
+    const char *path; /* in the text that was read */
+    struct addr addr;
+};
+/* port is for an address that has none. NULL, or why it cannot be, in words that follow the
+ * text. */
+const char *endpoint_parse(struct endpoint *out, const char *text, uint16_t port);
+
 #endif

@@ -12,6 +12,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "audit/encode.h"
+
 enum { STORY = 20 /* events of a client */, PRINT_STEP = 1000 };
 enum { TABLE_LIMIT = 1000, CSV_LIMIT = 1000000, FOLLOW_FIRST = 10, FOLLOW_MS = 500 };
 static const long long day_ms = 86400000, hour_ms = 3600000;
@@ -133,9 +135,6 @@ static int run_list(struct ctl *c)
 }
 
 /* clang-format off */
-/* A time as tables print it. */
-#define LOCAL(ms) "strftime('%Y-%m-%d %H:%M:%S'," ms "/1000,'unixepoch','localtime')"
-
 static const struct column event_columns[] = {
     {"time", NULL, COLUMN_TIME, 0},
     {"sequence", NULL, COLUMN_NUMBER, WIDEST},
@@ -158,56 +157,11 @@ static const struct column event_columns[] = {
 /* The hosts of the answer, or what it is without one. */
 #define ANSWER "CASE WHEN answer<>'' THEN answer WHEN response='NOERROR' THEN 'NODATA' ELSE ifnull(response,'') END"
 
-/* json_patch() leaves out what is NULL. */
-#define ECS \
-    "json_patch('{}',json_object('@timestamp',time,'ecs',json_object('version','8.11.0')," \
-    "'observer',json_object('name',forwarder,'product','Waymark','type','dns-forwarder')," \
-    "'event',json_object('kind','event','category',json_array(iif(kind='event','network','configuration'))," \
-    "'type',json_array(iif(kind='event','protocol','info')),'dataset','waymark.audit'," \
-    "'action',iif(kind='event','kms-discovery','audit-'||kind),'sequence',sequence," \
-    "'outcome',CASE WHEN kind='event' THEN iif(answer='','failure','success') END," \
-    "'duration',latency_us*1000)," \
-    "'client',json(CASE WHEN kind='event' THEN json_object('ip',address,'port',port)END)," \
-    "'network',json(CASE WHEN kind='event' THEN json_object('transport',transport,'protocol','dns')END)," \
-    "'dns',json(CASE WHEN kind='event' THEN json_object('id',CAST(id AS TEXT),'type','answer'," \
-    "'question',json_object('name',question,'type',type),'header_flags'," \
-    SQL_LIST("flags") ",'response_code',response," \
-    "'answers',json('['||iif(answer='','','{\"type\":\"SRV\",\"data\":'||" \
-    "replace(json_quote(answer),' ','\"},{\"type\":\"SRV\",\"data\":\"')||'}')||']'))END)," \
-    "'rule',json(CASE WHEN rule<>'' THEN json_object('name',rule)END)," \
-    "'waymark',json(iif(kind<>'event',json_object('text',coalesce(note,''),'count',count," \
-    "'from',CASE WHEN kind='gap' THEN " SQL_ISO("nullif(at_ms,0)") " END,'until',CASE " \
-    "WHEN kind='prune' THEN " SQL_ISO("nullif(at_ms,0)") " END)," \
-    "json_object('suffix',suffix,'outcome',outcome,'reason',reason,'repeat',json(" SQL_BOOL("repeat") ")," \
-    "'cached',json(" SQL_BOOL("cached") "),'policy_serial',policy_serial," \
-    "'networks'," SQL_LIST("coalesce(networks,'')") "," \
-    "'verdict',json(CASE WHEN verdict<>'' THEN json_object('name',verdict,'server',server,'response_code',real_rcode," \
-    "'ms',real_ms,'hosts'," SQL_LIST("real_hosts") ",'unapproved'," \
-    SQL_LIST("unapproved") ")END)," \
-    "'would',json(CASE WHEN would<>'' THEN json_object('outcome',would,'rule',coalesce(would_rule,''))END)," \
-    "'client_error',client_error)))))"
-
-#define WORDS \
-    "CASE WHEN kind<>'event' THEN kind||CASE kind" \
-    " WHEN 'gap' THEN ': '||count||' questions were not recorded'||coalesce(', since '||" LOCAL("nullif(at_ms,0)") ",'')" \
-    " WHEN 'prune' THEN ': '||count||' records removed'||coalesce(', up to '||" LOCAL("nullif(at_ms,0)") ",'')" \
-    " ELSE '' END||iif(note<>'',': '||note,'')" \
-    " ELSE outcome||CASE WHEN reason='signed' THEN ' (signed: rule '||rule||' may not touch it)'" \
-    " WHEN rule<>'' THEN ' by rule '||rule ELSE ' ('||reason||')' END||', answer '||" \
-    "CASE WHEN answer<>'' THEN answer WHEN response='NOERROR' THEN 'without a host' " \
-    "ELSE response END||" \
-    "CASE WHEN verdict<>'' THEN '; the real DNS: '||verdict||iif(real_hosts='','',' '||real_hosts)||" \
-    "CASE WHEN cached THEN ' from the cache' WHEN server<>'' THEN" \
-    " ' from '||trim(rtrim(rtrim(server,'0123456789'),':'),'[]')||', '||real_ms||' ms' " \
-    "ELSE '' END ELSE '' END||" \
-    "coalesce('; Windows shows '||client_error,'')||" \
-    "iif(would<>'','; with the rules in shadow: '||would||iif(would_rule<>'',' by rule '||would_rule,''),'')||" \
-    "iif(repeat,'; a repeat','') END"
-#define LINE LOCAL("ms") "||printf('  %-15s  ',ifnull(address,'-'))||ifnull(question||'  ','')||" WORDS
+#define LINE SQL_LOCAL("ms") "||printf('  %-15s  ',ifnull(address,'-'))||ifnull(question||'  ','')||" SQL_WORDS
 /* The sentence of a control record stands in the widest cell. */
 static const struct audit_list event_list = {
     "events", OF_PICKED, "events", "sequence",
-    "ms AS time,sequence,forwarder,address,iif(kind='event',question," WORDS ") AS question,"
+    "ms AS time,sequence,forwarder,address,iif(kind='event',question," SQL_WORDS ") AS question,"
     "type,iif(kind='event'," SQL_BOOL("repeat") ",NULL) AS \"repeat[]\",iif(kind='event',outcome,kind) AS outcome,"
     "reason,rule,verdict," SQL_LIST(ANSWER) " AS \"answer[]\",client_error,policy_serial,latency_us",
     "sequence", event_columns,
@@ -285,7 +239,7 @@ static int run_events(struct ctl *c)
     const bool json = c->format == FORMAT_JSON, follows = ctl_option(c, "-f") != NULL;
     const bool sorted = ctl_option(c, "--sort") != NULL, lines = json || follows;
     long long after = 0, last = 0, limit;
-    const char *select = json ? ECS " AS \"line[]\"" : LINE " AS line";
+    const char *select = json ? SQL_ECS " AS \"line[]\"" : LINE " AS line";
     struct audit a;
     int code;
 
@@ -345,7 +299,7 @@ static const struct column story_suffixes[] = {
 /* clang-format off */
 #define STORY(TIME) {"clients", OF_ADDRESS, "client n", "n.id", CLIENTS(TIME) "," OUTCOMES("updates"), \
     "last_asked", client_columns, NULL}
-static const struct audit_list story = STORY(SQL_ISO), story_told = STORY(LOCAL);
+static const struct audit_list story = STORY(SQL_ISO), story_told = STORY(SQL_LOCAL);
 /* The client's events that pass, the newest, which are found first: each names the one before. */
 #define STORY_EVENTS \
     "WITH RECURSIVE chain(row) AS(SELECT event FROM client WHERE name=" \
@@ -382,7 +336,7 @@ static int run_client(struct ctl *c)
                         address);
     if (code == 0)
         code = audit_run(&a, rows, STORY_EVENTS,
-                         json ? ECS : LOCAL("ms") "||'  '||question||'  '||" WORDS,
+                         json ? SQL_ECS : SQL_LOCAL("ms") "||'  '||question||'  '||" SQL_WORDS,
                          audit_where(&a, where), a.limit != 0 ? a.limit : STORY);
     row = json_array_get(rows, 0);
     if (code == 0) {

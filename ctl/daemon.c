@@ -157,6 +157,8 @@ static const struct ctl_row status_rows[] = {
      "[{?open}{questions} questions: {recorded} recorded, {counted} counted, "
      "{dropped} dropped, {pending} waiting; last commit {last_commit:time}|"
      "not open: nothing is recorded]"},
+    {"outputs", "audit.outputs",
+     "{to}: [{?behind=0}up to date|{behind} records behind][, {error}]"},
     {"cache", "cache",
      "{entries} entries, {bytes:mib} of {size:mib} MiB; "
      "{hits} look-ups hit, {misses} missed"},

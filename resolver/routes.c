@@ -11,6 +11,8 @@
 #include "base/str.h"
 #include "resolver/explain.h"
 
+enum { OUTPUT_IDLE_S = 30 };
+
 struct number {
     const char *name;
     size_t offset; /* of a uint64_t */
@@ -104,6 +106,34 @@ static void PRINTF_LIKE(3, 4) problem(json_t *problems, bool is_so, const char *
     va_end(args);
 }
 
+/* What each output of the audit lacks, and which need a person: it failed, or took nothing for
+ * long. */
+static json_t *tell_outputs(const struct daemon *d, json_t *problems)
+{
+    struct audit_output_report out[AUDIT_OUTPUTS];
+    const int n = d->auditor.writer != NULL ? audit_outputs_report(d->auditor.outputs, out) : 0;
+    const uint64_t now_ms = clock_now().wall_ms;
+    json_t *list = json_array();
+
+    for (int i = 0; i < n; i++) {
+        const struct audit_output_report *p = &out[i];
+        const uint64_t idle_s = now_ms > p->moved_ms ? (now_ms - p->moved_ms) / 1000 : 0;
+
+        json_array_append_new(list, json_pack("{s:s,s:I,s:s?,s:I}", "to", p->to, "behind",
+                                              (json_int_t)p->behind, "error",
+                                              p->error != 0 ? strerror(p->error) : NULL, "moved",
+                                              (json_int_t)p->moved_ms));
+        problem(problems, p->error != 0,
+                "audit: output %s: %s; it lacks %llu records, which are sent when it is back",
+                p->to, strerror(p->error), (unsigned long long)p->behind);
+        problem(problems, p->error == 0 && p->behind > 0 && idle_s >= OUTPUT_IDLE_S,
+                "audit: output %s has taken nothing for %llu s and lacks %llu records: does its "
+                "receiver read?",
+                p->to, (unsigned long long)idle_s, (unsigned long long)p->behind);
+    }
+    return list;
+}
+
 /* What is wrong with the policy store, its contents, its folder, its readers; with the audit,
  * and with what the machine tells. damaged: decisions; without: how many threads have no policy. */
 static json_t *find_problems(const struct daemon *d, const struct store_health *h, int policy_rc,
@@ -159,7 +189,8 @@ static void get_status(void *context, struct control_request *r)
     struct daemon *d = context;
     const struct settings *s = d->newest;
     struct audit_writer_stats audit;
-    json_t *listen = json_array(), *reverse = json_array(), *stats = sum_up(d, &audit), *problems;
+    json_t *listen = json_array(), *reverse = json_array(), *stats = sum_up(d, &audit), *problems,
+           *outputs;
     struct store_health h = {.refused = true};
     struct policy_counts counts = {0};
     char text[ADDR_TEXT], digest[POLICY_DIGEST_TEXT], zone[SPECIAL_TEXT];
@@ -175,6 +206,7 @@ static void get_status(void *context, struct control_request *r)
         rc = policy_store_counts(d->policy, &counts);
     }
     problems = find_problems(d, &h, rc, number_of(stats, "kms_damaged"), &audit, dropped, &without);
+    outputs = tell_outputs(d, problems);
     while (special_next_reverse(d->own->listen.view, &at, zone))
         json_array_append_new(reverse, json_string(zone));
     for (int i = 0; i < s->server.n_listen; i++)
@@ -183,7 +215,7 @@ static void get_status(void *context, struct control_request *r)
     control_answer(r, 200, json_pack(
         "{s:s,s:s,s:i,s:i,s:I,s:I,s:o,s:i,s:{s:s,s:I,s:I},s:o,"
         "s:{s:b,s:b,s:o?,s:s,s:s?,s:I,s:I,s:i,s:I,s:I,s:I,s:I,s:I},"
-        "s:{s:b,s:s?,s:I,s:I,s:I,s:I,s:I,s:I,s:I},s:{s:I,s:I,s:I,s:I,s:I},s:s,s:I,s:I,s:o}",
+        "s:{s:b,s:s?,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o},s:{s:I,s:I,s:I,s:I,s:I},s:s,s:I,s:I,s:o}",
         "version", PACKAGE_VERSION,
         "name", s->server.name,
         "pid", (int)getpid(),
@@ -218,6 +250,7 @@ static void get_status(void *context, struct control_request *r)
                  "pending", waiting > 0 ? waiting : 0,
                  "bytes", number_of(stats, "audit_store_bytes"),
                  "last_commit", number_of(stats, "audit_last_commit_wall_ms"),
+                 "outputs", outputs,
         "cache", "entries", number_of(stats, "cache_entries"),
                  "bytes", number_of(stats, "cache_bytes"),
                  "size", number_of(stats, "cache_size"),

@@ -209,6 +209,19 @@ static struct audit_limits limits_of(const struct settings *s)
     };
 }
 
+static void set_outputs(struct audit_outputs *o, const struct settings *s)
+{
+    struct audit_target targets[AUDIT_OUTPUTS];
+    int n = s->audit.n_outputs < AUDIT_OUTPUTS ? s->audit.n_outputs : AUDIT_OUTPUTS;
+
+    for (int i = 0; i < n; i++) {
+        const struct output *p = &s->audit.outputs[i];
+
+        targets[i] = (struct audit_target){p->to, p->format, p->facility};
+    }
+    audit_outputs_set(o, targets, n);
+}
+
 static void *run_auditor(void *arg)
 {
     struct auditor *a = arg;
@@ -237,6 +250,9 @@ static void *run_auditor(void *arg)
             audit_writer_control(a->writer, note.kind, clock_now(), note.text);
         }
     }
+    audit_writer_step(a->writer, clock_now(), true);
+    audit_outputs_end(a->outputs); /* they get what they can of the last records, too */
+    pthread_join(a->sender, NULL);
     audit_writer_close(a->writer, clock_now());
     return NULL;
 }
@@ -245,20 +261,29 @@ int auditor_start(struct auditor *a, const struct settings *s, struct audit_ring
                   int n, struct diags *d)
 {
     const struct audit_limits limits = limits_of(s);
-    char dir[512];
     int rc;
 
-    snprintf(dir, sizeof dir, "%s/audit", s->server.state_dir);
-    rc = audit_writer_open(&a->writer, dir, s->server.name, &limits, rings, n, d);
-    if (rc == 0 && (rc = pipe2(a->box, O_CLOEXEC | O_NONBLOCK) != 0 ? -errno : 0) == 0)
-        rc = thread_start(&a->thread, run_auditor, a);
+    snprintf(a->dir, sizeof a->dir, "%s/audit", s->server.state_dir);
+    rc = audit_writer_open(&a->writer, a->dir, s->server.name, &limits, rings, n, d);
+    if (rc == 0 && (a->outputs = audit_outputs_new(a->dir)) == NULL)
+        rc = -ENOMEM;
+    if (rc == 0 && (rc = pipe2(a->box, O_CLOEXEC | O_NONBLOCK) != 0 ? -errno : 0) == 0) {
+        set_outputs(a->outputs, s);
+        audit_writer_outputs(a->writer, a->outputs);
+        rc = thread_start(&a->sender, audit_outputs_run, a->outputs);
+    }
+    if (rc == 0 && (rc = thread_start(&a->thread, run_auditor, a)) != 0) {
+        audit_outputs_end(a->outputs);
+        pthread_join(a->sender, NULL);
+    }
     if (rc == 0)
         return 0;
     if (a->writer != NULL)
         audit_writer_close(a->writer, clock_now());
+    audit_outputs_free(a->outputs);
     a->writer = NULL;
     if (d->n == 0)
-        diags_tell(d, "%s: %s", dir, strerror(-rc));
+        diags_tell(d, "%s: %s", a->dir, strerror(-rc));
     return rc;
 }
 
@@ -269,6 +294,8 @@ void auditor_note(struct auditor *a, enum audit_kind kind, const char *text,
 
     if (s != NULL)
         note.limits = limits_of(s);
+    if (s != NULL && a->writer != NULL)
+        set_outputs(a->outputs, s);
     snprintf(note.text, sizeof note.text, "%s", text);
     if (a->writer != NULL)
         (void)!write(a->box[1], &note, sizeof note);
@@ -281,6 +308,7 @@ void auditor_stop(struct auditor *a)
     close(a->box[1]);
     pthread_join(a->thread, NULL);
     close(a->box[0]);
+    audit_outputs_free(a->outputs);
 }
 
 static void *run_verifier(void *arg)

@@ -60,15 +60,17 @@ void worker_end(struct worker *, void *);
 
 struct auditor {
     struct audit_writer *writer; /* NULL: nothing is recorded */
-    pthread_t thread;
+    struct audit_outputs *outputs;
+    pthread_t thread, sender; /* of the writer; of the outputs */
+    char dir[512];
     int box[2]; /* a pipe of notes */
 };
 
-/* Opens the audit's store and starts the thread. The rings, and their list, are borrowed. 0; -errno with
+/* Opens the audit's store and starts the threads. The rings, and their list, are borrowed. 0; -errno with
  * a sentence in d: then there is no writer and the daemon goes on without. */
 int auditor_start(struct auditor *, const struct settings *, struct audit_ring *const *rings, int n,
                   struct diags *d);
-/* Queues a control record (start, settings, policy...). settings: NULL, or new limits. Never
+/* Queues a control record (start, settings, policy...). settings: NULL, or new limits and outputs. Never
  * waits: while the disk keeps the thread busy, more than some hundred are dropped. */
 void auditor_note(struct auditor *, enum audit_kind, const char *text, const struct settings *);
 /* Everything in the rings is written; the producers must have ended. */

@@ -106,7 +106,9 @@ OPTION(audit, commit_interval_ms, DURATION, (10, MINUTE), "commit-interval", "1s
        "How often events are written to disk; a crash loses at most those of this time.")
 OPTION(audit, client_address, WORD, (client_addresses, CLIENT_FULL), "client-address", "full", 0,
        "full: the address of a client is recorded. prefix: only its /24 or /56.")
-NOTHING(audit, outputs, "outputs", "Copies of the events to files and to syslog.")
+LISTED(audit, outputs, n_outputs, output, "outputs",
+       "Where each record goes as a line, too, beside the database: "
+       "[{to: \"tcp:192.0.2.9:514\", format: cef}].")
 END(audit)
 
 SECTION(limits, "Limits on what clients may use.")
@@ -135,5 +137,5 @@ END(control)
 #undef END
 #undef OPTION
 #undef ADDRESSES
-#undef NOTHING
+#undef LISTED
 #undef RECORDS

@@ -29,22 +29,25 @@
 #include "base/str.h"
 #include "wire/present.h"
 
-enum { DNS_PORT = 53, FILE_MAX_BYTES = 16 << 20, RECORDS_MAX = 4096, WIDTH = 78, HELP_TEXT = 1000 };
+enum {
+    DNS_PORT = 53,
+    FILE_MAX_BYTES = 16 << 20,
+    RECORDS_MAX = 4096,
+    OUTPUTS_MAX = 16,
+    WIDTH = 78,
+    HELP_TEXT = 1000
+};
 
 /* RESTART: a reload keeps the value that is in force. UNUSED: nothing uses it in this version. */
 enum option_flag { RESTART = FIELD_FLAGS, UNUSED = 2 * FIELD_FLAGS };
 
-static const struct field_kind zone_kind, address_kind, nothing_kind;
+static const struct field_kind zone_kind, address_kind;
 
 static int read_setting(struct form *form, const struct field *f, const struct yaml_node *node,
                         void *to)
 {
     struct name *zone = to;
 
-    if (f->kind == &nothing_kind)
-        return node->kind == YAML_LIST && node->n == 0
-                   ? 0
-                   : form_problem(form, node, "%s: only [] works in this version", f->key);
     if ((f->kind == &address_kind ? addr_parse(to, node->text, DNS_PORT)
                                   : name_parse(zone, node->text)) != 0)
         return form_wrong(form, f, node, NULL);
@@ -65,10 +68,8 @@ static void print_setting(const struct field *f, const void *from, FILE *out)
 
     if (f->kind == &zone_kind)
         yaml_print(out, name_print(from, text));
-    else if (f->kind == &address_kind)
-        fprintf(out, "\"%s\"", addr_print_port(from, text));
     else
-        fputs("[]", out);
+        fprintf(out, "\"%s\"", addr_print_port(from, text));
 }
 
 #define NO_ADDRESS                                                                                 \
@@ -77,8 +78,6 @@ static void print_setting(const struct field *f, const void *from, FILE *out)
 static const struct field_kind zone_kind = {read_setting, print_setting, "is not a domain name",
                                             false};
 static const struct field_kind address_kind = {read_setting, print_setting, NO_ADDRESS, false};
-/* An option whose values are those of a later version. */
-static const struct field_kind nothing_kind = {read_setting, print_setting, NULL, true};
 
 #define HOST_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
 
@@ -101,8 +100,21 @@ static const char *check_path(const char *text)
     return text[0] == '/' ? NULL : "must be an absolute path: begin it with /";
 }
 
+static const char *check_endpoint(const char *text)
+{
+    struct endpoint to;
+
+    return endpoint_parse(&to, text, SYSLOG_PORT);
+}
+
 const char *const access_actions[] = {"allow", "refuse", "drop", NULL};
 static const char *const strategies[] = {"ordered", NULL};
+/* In the order of enum audit_format; of RFC 5424, table 1. */
+static const char *const formats[] = {"ecs", "cef", "text", NULL};
+static const char *const facilities[] = {
+    "kern",   "user",     "mail",   "daemon", "auth",   "syslog", "lpr",   "news",   "uucp",
+    "cron",   "authpriv", "ftp",    "ntp",    "audit",  "alert",  "clock", "local0", "local1",
+    "local2", "local3",   "local4", "local5", "local6", "local7", NULL};
 static const char *const client_addresses[] = {"full", "prefix", NULL};
 
 #define SECOND 1000ull
@@ -169,6 +181,23 @@ static const struct field route_row = {
             "#  - {zone: corp.example, servers: [10.0.0.53, \"2001:db8::53\"]}\n",
 };
 
+static const struct field output_rows[] = {
+    ROW("outputs.to", NULL, "file:/PATH, or a syslog server: udp:ADDRESS, tcp:ADDRESS, unix:/PATH",
+        FIELD(output, to, const char *), .kind = &kind_text, .check = check_endpoint, .max = 255),
+    ROW("outputs.format", "ecs",
+        "ecs: JSON, Elastic Common Schema; cef: Common Event Format; text: a sentence",
+        FIELD(output, format, uint32_t), .kind = &kind_word, .words = formats),
+    ROW("outputs.facility", "daemon", "of syslog (RFC 5424)", FIELD(output, facility, uint32_t),
+        .kind = &kind_word, .words = facilities),
+    {.key = NULL},
+};
+static const struct field output_row = {
+    .key = "outputs",
+    .rows = output_rows,
+    .size = sizeof(struct output),
+    .flags = FIELD_UNIQUE | FIELD_DEFAULTS,
+};
+
 #define SECTION(section, text)                                                                     \
     {.key = #section,                                                                              \
      .rows = options,                                                                              \
@@ -190,8 +219,10 @@ static const struct field route_row = {
     ROW(#section "." name, written, text,                                                          \
         FIELD_LIST_OF(settings, section.list, section.n, const struct addr *),                     \
         .element = &listen_row, .min = lo, .max = hi, .flags = FIELD_LIST | (bits)),
-#define NOTHING(section, member, name, text)                                                       \
-    ROW(#section "." name, "[]", text, .kind = &nothing_kind, .flags = UNUSED),
+#define LISTED(section, list, n, type, name, text)                                                 \
+    ROW(#section "." name, "[]", text,                                                             \
+        FIELD_LIST_OF(settings, section.list, section.n, const struct type *),                     \
+        .element = &type##_row, .max = OUTPUTS_MAX, .flags = FIELD_LIST),
 #define RECORDS(list, n, type, name, written, in_words, text)                                      \
     ROW(name, written, text, FIELD_LIST_OF(settings, list, n, const struct type *),                \
         .element = &type##_row, .max = RECORDS_MAX, .computed = in_words, .flags = FIELD_LIST),
@@ -202,10 +233,14 @@ static const struct field options[] = {
 };
 static const struct field all_options = {.key = "the settings", .rows = options};
 
-/* A list of mappings, which stands beside the sections. */
+/* A list of mappings, in a section or beside the sections. */
 static bool is_table(const struct field *o)
 {
     return o->element != NULL && o->element->rows != NULL;
+}
+static bool stands_beside(const struct field *o)
+{
+    return is_table(o) && strchr(o->key, '.') == NULL;
 }
 
 /* Was the list written, be it an empty one? True for what is no list. */
@@ -543,9 +578,8 @@ static const char sample_head[] =
 
 /* What is said of an option, of a section, or of a field of a list's elements (`is_field`), as a
  * comment in lines of WIDTH. */
-static void print_help(FILE *f, const struct field *o, bool is_field)
+static void print_help(FILE *f, const struct field *o, const char *indent, bool is_field)
 {
-    const char *indent = !is_field && !is_table(o) && o->rows == NULL ? "  " : "";
     char text[HELP_TEXT], least[NUMBER_TEXT], most[NUMBER_TEXT], *rest = text, *word;
     struct str s;
     int used;
@@ -563,7 +597,7 @@ static void print_help(FILE *f, const struct field *o, bool is_field)
                  units_print(o->max, field_units(o), most));
     if (is_field && o->fallback != NULL)
         str_addf(&s, "; default %s", o->fallback);
-    else if (is_table(o))
+    else if (stands_beside(o))
         str_addf(&s, " Default: %s.", o->computed);
     used = fprintf(f, "%s#", indent);
     while ((word = strsep(&rest, " ")) != NULL) {
@@ -576,17 +610,20 @@ static void print_help(FILE *f, const struct field *o, bool is_field)
 
 void settings_print_sample(FILE *f)
 {
+    const char *indent;
+
     fputs(sample_head, f);
     for (const struct field *o = options; o->key != NULL; o++) {
         if ((o->flags & UNUSED) != 0)
             continue;
         if (o == options || o[-1].rows == NULL)
             fputc('\n', f);
-        print_help(f, o, false);
+        indent = stands_beside(o) || o->rows != NULL ? "" : "  ";
+        print_help(f, o, indent, false);
         for (const struct field *row = is_table(o) ? o->element->rows : NULL;
              row != NULL && row->key != NULL; row++)
-            print_help(f, row, true);
-        if (is_table(o))
+            print_help(f, row, indent, true);
+        if (stands_beside(o))
             fprintf(f, "#%s:\n%s", o->key, o->element->help);
         else if (o->rows != NULL)
             fprintf(f, "%s:\n", o->key);

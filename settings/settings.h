@@ -35,6 +35,12 @@ struct route {
     uint32_t id;
 };
 
+struct output {
+    const char *to; /* an endpoint (base/addr.h) */
+    uint32_t format, facility;
+};
+enum { SYSLOG_PORT = 514 };
+
 enum client_address { CLIENT_FULL, CLIENT_PREFIX };
 
 typedef const char *TEXT_value;
@@ -58,7 +64,7 @@ struct settings {
 #define END(name) } name;
 #define OPTION(section, member, kind, ...) kind##_value member;
 #define ADDRESSES(section, list, n, ...) const struct addr *list; int n;
-#define NOTHING(...)
+#define LISTED(section, list, n, type, ...) const struct type *list; int n;
 #define RECORDS(list, n, type, ...) const struct type *list; int n;
 /* clang-format on */
 #include "settings/options.h"

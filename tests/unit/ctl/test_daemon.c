@@ -153,6 +153,8 @@ static const struct row {
      "policy    serial 1, digest 9f2c61d0; 3 rules, 4 suffixes, 2 networks, 1 pools, 0 approved\n"
      "audit     1 questions: 1 recorded, 0 counted, 0 dropped, 0 waiting; last commit 2026-11-22 "
      "09:00:00\n"
+     "outputs   file:/var/log/waymark/audit.json: up to date\n"
+     "          tcp:192.0.2.9:514: 7 records behind, Connection refused\n"
      "cache     3 entries, 1.5 of 64.0 MiB; 1 look-ups hit, 9 missed\n"
      "queries   2, of them 1 for a KMS host\n>"},
     {"status", "status",
