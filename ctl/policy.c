@@ -294,12 +294,16 @@ static const struct ctl_option write_options[] = {
     {"--yes", NULL, false, "do not ask before something is removed"},
     {0},
 };
+static const struct ctl_option at_options[] = {
+    {"--at", "SERIAL", false, "the policy as it was at this serial (policy log lists them)"},
+    {0},
+};
 #define OPTIONS(...) ((const struct ctl_option[]){__VA_ARGS__, {0}})
 #define MEMBERS(what) "set NAME " what "... | add NAME " what "... | drop NAME [" what "...]"
 /* clang-format off */
 const struct ctl_verb ctl_policy_verbs[] = {
     {"policy", "show", 0, 2, "[rules | networks | pools | approved | suffixes] [NAME]",
-     {OPTIONS({"--limit", "N", false, "print at most N rows"})}, policy_show, "show the policy; without a word, a summary"},
+     {OPTIONS({"--limit", "N", false, "print at most N rows"}), at_options}, policy_show, "show the policy; without a word, a summary"},
     {"policy", "fill", 1, -1, "SUFFIX...",
      {OPTIONS({"--pool", "POOL", false, "give the hosts of this pool"},
               {"--host", "HOST", true, "give this host: FQDN[:PORT][,priority=N][,weight=N][,address=IP]..."},
@@ -331,6 +335,10 @@ const struct ctl_verb ctl_policy_verbs[] = {
     {"policy", "log", 0, 0, "",
      {OPTIONS({"--since", "T", false, "show the changes since this time"},
               {"--rule", "NAME", false, "show the changes of this rule"})}, policy_log, "show the changes: serial, time, author, reason, what"},
+    {"policy", "undo", 0, 0, "", {write_options}, policy_restore, "take the last change back"},
+    {"policy", "restore", 1, 1, "SERIAL", {write_options}, policy_restore, "make the policy what it was at a serial"},
+    {"policy", "diff", 1, 2, "A [B]", {NULL}, policy_diff,
+     "show what differs from A to B, each a serial or a file (default of B: the present policy)"},
     {0},
 };
 /* clang-format on */

@@ -19,11 +19,17 @@
 /* --- ctl/policy_change.c: the store. Exit codes; the message is printed.
  * STORE_WRITE with --dry-run where there is no store: an empty one that is nowhere. */
 int policy_open(struct ctl *, enum store_access, struct store **out);
-/* A new one in a temporary folder that is gone already; closing it frees all. */
-int policy_open_temporary(struct ctl *, struct store **out);
-/* A new folder in $TMPDIR, the caller frees; ends the program when it cannot be made. */
+/* A new one that is nowhere, with that policy, or NULL. Closing it frees all. */
+int policy_open_temporary(struct ctl *, const struct policy *, struct store **out);
+/* To read: the policy; or with --at SERIAL one that is nowhere, with the policy as it was. */
+int policy_open_at(struct ctl *, struct store **out);
+int policy_open_serial(struct ctl *, uint64_t serial, struct store **out);
+/* Says that there is no such serial yet, or any more; returns the code. */
+int policy_not_kept(uint64_t serial, uint64_t oldest, uint64_t present);
+const char *policy_temporary_folder(void); /* $TMPDIR */
+/* A new folder in it, the caller frees; ends the program when it cannot be made. */
 char *policy_make_folder(const char *name);
-/* The whole policy, sorted; serial NULL: nobody asks. */
+/* The whole policy, sorted, or that of --at; serial NULL: nobody asks. */
 int policy_read(struct ctl *, struct policy *out, uint64_t *serial);
 /* "cannot WHAT: why" for an error of the store. */
 int policy_failed(struct ctl *, const char *what, int err);
@@ -39,6 +45,7 @@ struct policy_write {
     struct diags problems;
     const char *remark;
     char question[256];
+    char noted[48]; /* what the log says before the rows, or "" */
     bool is_fill, dry;
 };
 /* Bound to the serial that was seen unless that is NULL. An exit code; the list is made, and
@@ -46,6 +53,9 @@ struct policy_write {
 int policy_begin(struct policy_write *, struct ctl *, const uint64_t *seen);
 /* Zeroed, in the arena; ends the program when there is none. */
 void *policy_alloc(struct policy_write *, size_t);
+/* What was applied, as rows for POLICY_ROW; notes them for the log. */
+json_t *policy_rows(struct policy_write *);
+#define POLICY_ROW "{object}\t{name}\t{change}[\t{text}]"
 /* code: of what was done since; not 0, or problems: the change is given up. Frees all. */
 int policy_finish(struct policy_write *, int code);
 
@@ -88,6 +98,8 @@ char *policy_unrouted(const struct settings *, const struct policy_rule *);
 int policy_import(struct ctl *);
 int policy_export(struct ctl *);
 int policy_edit(struct ctl *);
+int policy_restore(struct ctl *);
+int policy_diff(struct ctl *);
 int policy_show(struct ctl *);
 int policy_log(struct ctl *);
 int policy_check(struct ctl *);

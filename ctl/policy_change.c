@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "audit/store.h"
+#include "policy/restore.h"
 #include "wire/present.h"
 
 enum { SHOWN = 8 }; /* of a list; the rest is counted */
@@ -35,7 +36,7 @@ int policy_failed(struct ctl *c, const char *what, int err)
                     err == -EBADMSG ? "it has a damaged record" : strerror(-err), hint);
 }
 
-static const char *temporary_folder(void)
+const char *policy_temporary_folder(void)
 {
     const char *tmp = getenv("TMPDIR");
 
@@ -44,17 +45,22 @@ static const char *temporary_folder(void)
 
 char *policy_make_folder(const char *name)
 {
-    char *path = ctl_text("%s/%s-XXXXXX", temporary_folder(), name);
+    char *path = ctl_text("%s/%s-XXXXXX", policy_temporary_folder(), name);
 
     if (!mkdtemp(path))
         exit(ctl_fail(EXIT_FAILED, "cannot make %s: %s", path, strerror(errno)));
     return path;
 }
 
-int policy_open_temporary(struct ctl *c, struct store **out)
+int policy_open_temporary(struct ctl *c, const struct policy *p, struct store **out)
 {
-    int rc = store_open_nowhere(out, temporary_folder(), NULL);
+    struct policy_change change = {.log = {.author = "test", .time_ms = c->now.wall_ms}};
+    int rc = store_open_nowhere(out, policy_temporary_folder(), NULL);
 
+    if (rc == 0 && p && (rc = policy_change_put(*out, &change, p, NULL)) != 0) {
+        store_close(*out);
+        *out = NULL;
+    }
     return rc == 0 ? 0 : policy_failed(c, "make a temporary store", rc);
 }
 
@@ -73,7 +79,7 @@ int policy_open(struct ctl *c, enum store_access access, struct store **out)
                EXIT_FAILED);
     if (code == 0 && access == STORE_WRITE && ctl_option(c, "--dry-run") && stat(path, &st) != 0 &&
         errno == ENOENT) {
-        code = policy_open_temporary(c, out);
+        code = policy_open_temporary(c, NULL, out);
     } else if (code == 0) {
         if (access == STORE_WRITE) /* the first policy comes before the first start */
             (void)mkdir(state, 0750);
@@ -92,10 +98,50 @@ int policy_open(struct ctl *c, enum store_access access, struct store **out)
     return code;
 }
 
+int policy_not_kept(uint64_t serial, uint64_t oldest, uint64_t present)
+{
+    if (serial > present)
+        return ctl_fail(EXIT_NOT_FOUND, "there is no serial %ju yet: the policy is at %ju",
+                        (uintmax_t)serial, (uintmax_t)present);
+    return ctl_fail(EXIT_NOT_FOUND,
+                    "the policy of serial %ju is not kept any more: the oldest one is that of "
+                    "serial %ju (policy.history, and 64 MB of old values)",
+                    (uintmax_t)serial, (uintmax_t)oldest);
+}
+
+int policy_open_serial(struct ctl *c, uint64_t serial, struct store **out)
+{
+    struct policy_counts n = {.serial = 0};
+    uint64_t oldest = 0;
+    struct store *present;
+    int code = policy_open(c, STORE_READ, &present), rc;
+
+    if (code != 0)
+        return code;
+    rc = restore_open(out, present, policy_temporary_folder(), serial, &oldest);
+    if (rc == -ERANGE)
+        rc = policy_store_counts(present, &n) == 0 ? -ERANGE : -EIO;
+    store_close(present);
+    if (rc == -ERANGE)
+        return policy_not_kept(serial, oldest, n.serial);
+    return rc == 0 ? 0 : policy_failed(c, "make the policy of that serial", rc);
+}
+
+int policy_open_at(struct ctl *c, struct store **out)
+{
+    uint64_t serial = 0;
+    int code = ctl_number(c, "--at", UINT64_MAX, &serial);
+
+    if (code != 0)
+        return code;
+    return ctl_option(c, "--at") ? policy_open_serial(c, serial, out)
+                                 : policy_open(c, STORE_READ, out);
+}
+
 int policy_read(struct ctl *c, struct policy *out, uint64_t *serial)
 {
     struct store *store;
-    int code = policy_open(c, STORE_READ, &store), rc;
+    int code = policy_open_at(c, &store), rc;
 
     if (code != 0)
         return code;
@@ -198,10 +244,13 @@ static void print_row(FILE *f, const struct policy_write *w, const struct change
 }
 
 /* Of a file, the objects that differ. Notes them for the log. */
-static json_t *make_rows(struct policy_write *w)
+json_t *policy_rows(struct policy_write *w)
 {
     bool of_file = w->change.from;
     json_t *rows = json_array();
+
+    if (w->noted[0] != '\0')
+        policy_change_note(&w->change, w->noted);
 
     for (const struct change *c = w->change.list; c < w->change.list + w->change.n; c++) {
         const char *object = policy_kind_names[c->kind], *state = states[c->state], *noted;
@@ -235,8 +284,6 @@ static json_t *make_rows(struct policy_write *w)
     return rows;
 }
 
-#define ROW "{object}\t{name}\t{change}[\t{text}]"
-
 json_t *policy_text(const char *text)
 {
     return text[0] != '\0' ? audit_json_text(text) : json_null();
@@ -245,7 +292,7 @@ json_t *policy_text(const char *text)
 static void print_result(const struct policy_write *w, json_t *rows)
 {
     static const struct ctl_row lines[] = {
-        {NULL, "changes", ROW},
+        {NULL, "changes", POLICY_ROW},
         {NULL, NULL,
          "[{?dry_run}dry run: nothing is changed, serial {serial}|"
          "{?changed}serial {serial}, author {author}[ (for {for})|], {use}|"
@@ -373,14 +420,14 @@ int policy_finish(struct policy_write *w, int code)
         if (code != 0)
             break;
         json_decref(rows);
-        rows = make_rows(w);
+        rows = policy_rows(w);
         if (asked || w->question[0] == '\0')
             break;
         policy_change_abort(&w->change);
         w->change.bound = true;
         w->change.if_serial = w->change.serial;
         if (w->c->format == FORMAT_TABLE)
-            ctl_show(rows, (const struct ctl_row[]){{NULL, ".", ROW}, {0}});
+            ctl_show(rows, (const struct ctl_row[]){{NULL, ".", POLICY_ROW}, {0}});
         fflush(stdout);
         code = ctl_ask(w->c, w->question) ? begin(w) : ctl_fail(EXIT_FAILED, "nothing is changed");
     }
@@ -395,6 +442,10 @@ int policy_finish(struct policy_write *w, int code)
         print_result(w, rows);
     if (code == 0 && w->remark)
         ctl_warn("%s", w->remark);
+    if (code == 0 && w->change.history.left)
+        ctl_warn("no policy before this change can be restored: it takes away more than the %d MB "
+                 "of old values that are kept",
+                 HISTORY_MOST >> 20);
     json_decref(rows);
     policy_change_fini(&w->change);
     diags_fini(&w->problems);

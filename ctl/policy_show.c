@@ -168,7 +168,7 @@ int policy_show(struct ctl *c)
         return ctl_fail(EXIT_USAGE,
                         "policy show %s: rules, networks, pools, approved or suffixes%s",
                         c->argv[0], diag_meant(c->argv[0], words, meant));
-    code = policy_open(c, STORE_READ, &store);
+    code = policy_open_at(c, &store);
     if (code != 0)
         return code;
     rc = policy_store_counts(store, &n);
@@ -521,7 +521,6 @@ static int run_test(struct ctl *c, struct policy_reader *r, const struct policy_
 
 int policy_test(struct ctl *c)
 {
-    struct policy_change change = {.log = {.author = "test", .time_ms = c->now.wall_ms}};
     const char *file = ctl_option(c, "--policy");
     struct policy_reader *r = NULL;
     struct store *store = NULL;
@@ -537,9 +536,7 @@ int policy_test(struct ctl *c)
     else if (!file)
         code = policy_open(c, STORE_READ, &store);
     else if ((code = policy_file_read(file, POLICY_WHOLE, &of)) == 0) {
-        /* A store that holds the file, and is nowhere. */
-        code = policy_open_temporary(c, &store);
-        rc = code == 0 ? policy_change_put(store, &change, &of, NULL) : 0;
+        code = policy_open_temporary(c, &of, &store);
         policy_fini(&of);
     }
     if (code != 0)

@@ -19,7 +19,7 @@ struct entries {
     size_t n;
 };
 
-static int add_entry(void *context, const struct store_record *was)
+static int remember_entry(void *context, const struct store_record *was)
 {
     struct entries *all = context;
     struct entry *list = policy_list_add(all->list, all->n, sizeof *list);
@@ -239,7 +239,7 @@ int restore_list(struct policy_change *c, uint64_t serial, uint64_t *oldest)
         return rc != 0 ? rc : -ERANGE;
     if (c->arena == NULL && (c->arena = arena_new()) == NULL)
         return -ENOMEM;
-    rc = serial == c->serial ? 0 : history_each(c->txn, serial, c->serial, add_entry, &all);
+    rc = serial == c->serial ? 0 : history_each(c->txn, serial, c->serial, remember_entry, &all);
     if (rc == 0)
         rc = expect(c, serial);
     if (all.n > 0)

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * policy_history.c -- the policy as it was: `policy undo`, `restore` and `diff`. policy/restore.h
+ * does the work.
+ */
+#include "ctl/policy.h"
+
+#include "policy/restore.h"
+
+enum { SHOWN = 8 };
+
+/* `undo` is the serial before the present one. */
+int policy_restore(struct ctl *c)
+{
+    bool undo = strcmp(c->verb->verb, "undo") == 0;
+    struct policy_log_entry e = {.serial = 0};
+    uint64_t serial = 0, oldest = 0;
+    struct policy_write w;
+    char time[NUMBER_TEXT];
+    int code, rc = 0;
+
+    if (!undo && number_parse(&serial, c->argv[0], UINT64_MAX) != 0)
+        return ctl_fail(EXIT_USAGE, "%s: a serial is needed; policy log lists them", c->argv[0]);
+    code = policy_begin(&w, c, NULL);
+    if (code == 0 && undo && w.change.serial == 0)
+        code = ctl_fail(EXIT_NOT_FOUND, "the policy was never changed");
+    if (code == 0) {
+        serial = undo ? w.change.serial - 1 : serial;
+        rc = restore_list(&w.change, serial, &oldest);
+    }
+    if (rc == -ERANGE)
+        code = policy_not_kept(serial, oldest, w.change.serial);
+    else if (rc != 0)
+        code = policy_failed(c, "read the history", rc);
+    if (code == 0 && serial > 0)
+        rc = log_find(w.change.txn, serial, &e);
+    snprintf(w.noted, sizeof w.noted, "back to serial %ju", (uintmax_t)serial);
+    if (code == 0 && serial < w.change.serial)
+        snprintf(w.question, sizeof w.question,
+                 serial == 0 ? "Make the policy empty, as it was at first?"
+                             : "Make the policy what it was at serial %ju, %s?",
+                 (uintmax_t)serial, rc == 0 ? time_print_local(e.time_ms, time) : "long ago");
+    return policy_finish(&w, code);
+}
+
+/* A serial, a file, or (NULL) the present policy. */
+static int read_side(struct ctl *c, const char *word, struct policy *out)
+{
+    struct store *store;
+    uint64_t serial;
+    int code, rc;
+
+    if (!word)
+        return policy_read(c, out, NULL);
+    if (number_parse(&serial, word, UINT64_MAX) != 0)
+        return policy_file_read(word, POLICY_WHOLE, out);
+    code = policy_open_serial(c, serial, &store);
+    if (code != 0)
+        return code;
+    rc = policy_load(store, out, &serial);
+    store_close(store);
+    if (rc != 0)
+        return policy_failed(c, "read the policy", rc);
+    policy_sort(out);
+    return 0;
+}
+
+/* Which suffixes came (+) and went (-): "+a.b -c.d and 3 more". Both lists are sorted. */
+static void tell_suffixes(json_t *row, const struct policy_rule *was, const struct policy_rule *is,
+                          bool is_table)
+{
+    json_t *more = json_array(), *less = json_array();
+    size_t i = 0, k = 0;
+    char text[SUFFIX_TEXT];
+    struct str s;
+    char shown[SHOWN * 64];
+
+    str_init(&s, shown, sizeof shown);
+    while (i < was->n_suffixes || k < is->n_suffixes) {
+        int d = i == was->n_suffixes  ? 1
+                : k == is->n_suffixes ? -1
+                                      : suffix_compare(was->suffixes[i], is->suffixes[k]);
+        const struct suffix *one = d > 0 ? is->suffixes[k] : was->suffixes[i];
+
+        i += d <= 0;
+        k += d >= 0;
+        if (d == 0)
+            continue;
+        json_array_append_new(d > 0 ? more : less, json_string(suffix_print(one, text)));
+        if (json_array_size(more) + json_array_size(less) <= SHOWN)
+            str_addf(&s, "%s%c%s", s.len > 0 ? " " : "", d > 0 ? '+' : '-', text);
+    }
+    if (json_array_size(more) + json_array_size(less) > SHOWN || s.cut)
+        shown[0] = '\0'; /* the numbers say enough */
+    json_object_set_new(row, "added", more);
+    json_object_set_new(row, "removed", less);
+    if (is_table)
+        json_object_set_new(row, "which", json_string(shown));
+}
+
+/* What a change from the one to the other would do, which is made in a store that is nowhere. */
+int policy_diff(struct ctl *c)
+{
+    static const struct column columns[] = {{"object", NULL, COLUMN_TEXT, 0},
+                                            {"name", NULL, COLUMN_TEXT, 0},
+                                            {"change", NULL, COLUMN_TEXT, 0},
+                                            {"text", NULL, COLUMN_TEXT, 0},
+                                            {"added", NULL, COLUMN_LIST, 0},
+                                            {"removed", NULL, COLUMN_LIST, 0},
+                                            {0}};
+    static const struct ctl_row lines[] = {{NULL, ".", POLICY_ROW "[\t{which}]"}, {0}};
+    struct policy_write w = {.c = c, .dry = true};
+    struct policy a, b;
+    json_t *rows;
+    int code = read_side(c, c->argv[0], &a), rc;
+
+    if (code != 0)
+        return code;
+    code = read_side(c, c->argv[1], &b);
+    if (code != 0) {
+        policy_fini(&a);
+        return code;
+    }
+    diags_init(&w.problems);
+    code = policy_open_temporary(c, &a, &w.store);
+    rc = code == 0 ? policy_change_begin(&w.change, w.store) : 0;
+    if (code == 0 && rc == 0)
+        rc = policy_change_make(&w.change, &b, POLICY_REPLACE);
+    if (code == 0 && rc == 0)
+        rc = policy_change_apply(&w.change, &w.problems);
+    if (w.problems.all > 0)
+        code = ctl_invalid(&w.problems);
+    else if (rc != 0)
+        code = policy_failed(c, "compare the policies", rc);
+    rows = code == 0 ? policy_rows(&w) : json_array();
+    for (size_t i = 0, n = 0; code == 0 && i < w.change.n; i++) {
+        const struct change *k = &w.change.list[i];
+
+        if (k->state == CHANGE_MOVED && k->kind == POLICY_RULE && k->more + k->less > 0)
+            tell_suffixes(json_array_get(rows, n), policy_find(&a, POLICY_RULE, k->is.name),
+                          k->is.rule, c->format == FORMAT_TABLE);
+        n += k->state != CHANGE_SAME;
+    }
+    if (code == 0 && c->format != FORMAT_TABLE)
+        table_print(c, "changes", columns, rows);
+    else if (code == 0 && json_array_size(rows) == 0)
+        ctl_line("no difference");
+    else if (code == 0)
+        ctl_show(rows, lines);
+    json_decref(rows);
+    policy_change_abort(&w.change);
+    policy_change_fini(&w.change);
+    diags_fini(&w.problems);
+    store_close(w.store);
+    policy_fini(&a);
+    policy_fini(&b);
+    return code;
+}
