@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from process import BUILD
+from network import Network
+from process import BUILD, finish
 from upstreams import Fake, Named, Nsd, Unbound
 from waymark import Waymark
 
@@ -91,17 +92,6 @@ def peers():
     finish(made)
 
 
-def finish(made):
-    errors = []
-    for one in reversed(made):
-        try:
-            one.finish()
-        except AssertionError as e:
-            errors.append(e)
-    if errors:
-        raise errors[0]
-
-
 @pytest.fixture(scope='session')
 def served(nsd):
     """One daemon in front of nsd with the usual policy, for tests that only ask."""
@@ -121,3 +111,11 @@ def namespace():
     if not shutil.which('unshare') or subprocess.run(probe, capture_output=True, check=False).returncode:
         pytest.skip('needs a mount namespace: root, or user namespaces')
     return lambda net: ['unshare', '-mn' if net else '-m', *root]
+
+
+@pytest.fixture
+def network(namespace):
+    """The network of the worked pages, without Waymark's settings."""
+    one = Network(namespace)
+    yield one
+    one.finish()

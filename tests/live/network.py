@@ -15,8 +15,7 @@ import subprocess
 import sys
 import termios
 
-from conftest import finish
-from process import BUILD, HERE, PATIENCE, Process, wait_for
+from process import BUILD, HERE, PATIENCE, Process, finish, wait_for
 from upstreams import Nsd
 from waymark import Waymark
 

@@ -95,3 +95,15 @@ class Process:
         if self.alive():
             self.child.kill()
         self.child.wait()
+
+
+def finish(made):
+    """Ends them all, the newest first, whatever happens."""
+    errors = []
+    for one in reversed(made):
+        try:
+            one.finish()
+        except AssertionError as e:
+            errors.append(e)
+    if errors:
+        raise errors[0]

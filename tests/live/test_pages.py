@@ -2,16 +2,8 @@
 """The worked pages of docs/, followed from the first line to the last."""
 import pages
 import pytest
-from network import Network
 
 PAGES = ['use-mixed-domains.md', 'use-workgroup.md', 'use-audit.md']
-
-
-@pytest.fixture
-def network(namespace):
-    one = Network(namespace)
-    yield one
-    one.finish()
 
 
 @pytest.mark.parametrize('page', PAGES)
