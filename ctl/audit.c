@@ -423,6 +423,8 @@ static const struct ctl_option filters[] = {
     {0}};
 static const struct ctl_option for_clients[] = {
     {"--no-host", NULL, false, "only clients that asked and have been given no host since"}, {0}};
+static const struct ctl_option for_reports[] = {
+    {"--html", NULL, false, "print one page that loads nothing, with charts; without NAME, of all reports"}, {0}};
 static const struct ctl_option for_events[] = {
     {"-f", NULL, false, "go on with new records until interrupted"}, {0}};
 
@@ -434,7 +436,7 @@ const struct ctl_verb ctl_audit_verbs[] = {
     {"audit", "targets", 0, 0, "", {filters}, run_list, "list the KMS hosts that the real DNS or the policy named"},
     {"audit", "rules", 0, 0, "", {filters}, run_list, "list the rules that decided, or would have in shadow"},
     {"audit", "events", 0, 0, "", {for_events, filters}, run_events, "list the records; --json prints one object a line"},
-    {"audit", "report", 0, 1, "[NAME]", {filters}, report_run, "list what to look at; without NAME, the reports"},
+    {"audit", "report", 0, 1, "[NAME]", {for_reports, filters}, report_run, "list what to look at; without NAME, the reports"},
     {0},
 };
 /* clang-format on */

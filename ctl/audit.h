@@ -58,8 +58,9 @@ int audit_code(struct audit *, int err);
 const char *audit_where(const struct audit *, char out[AUDIT_WHERE]);
 /* Numbers between which all events lie that --since and --until let pass. */
 int audit_span(struct audit *, long long *first, long long *last);
-/* How many rows of a list pass. */
-int audit_count(struct audit *, const struct audit_list *, long long *out);
+/* Those with the largest value, as {label, value}: SQL over the fields of the list. */
+int audit_bars(struct audit *, const struct audit_list *, const char *label, const char *value,
+               json_t *rows);
 /* The rows of a list that pass, in order, at most limit (-1: all), with the names
  * of clients if wanted. */
 int audit_rows(struct audit *, const struct audit_list *, long long limit, json_t *rows);

@@ -14,7 +14,7 @@
 
 #include "wire/present.h"
 
-enum { CHUNK = 1000, SQL_TEXT = 16384 };
+enum { CHUNK = 1000, SQL_TEXT = 16384, BARS = 12 };
 static const uint64_t hour_ms = 3600000;
 
 /* clang-format off */
@@ -258,15 +258,18 @@ static void add_names(struct audit *a, json_t *rows)
     json_decref(known);
 }
 
-int audit_count(struct audit *a, const struct audit_list *l, long long *out)
+int audit_bars(struct audit *a, const struct audit_list *l, const char *label, const char *value,
+               json_t *rows)
 {
     char asked[AUDIT_WHERE];
     struct str s;
 
     str_init(&s, asked, sizeof asked);
     add_terms(&s, a, l->own, true);
-    return audit_number(a, out, "SELECT count(*) FROM (SELECT %s FROM %s) WHERE 1%s", l->select,
-                        l->table, asked);
+    return audit_run(a, rows,
+                     "SELECT %s AS label,%s AS value FROM (SELECT %s FROM %s) WHERE 1%s GROUP BY 1 "
+                     "ORDER BY 2 DESC,1 LIMIT %d",
+                     label, value, l->select, l->table, asked, BARS);
 }
 
 int audit_rows(struct audit *a, const struct audit_list *l, long long limit, json_t *rows)

@@ -139,6 +139,25 @@ struct column {
 void table_print(const struct ctl *c, const char *plural, const struct column *columns,
                  json_t *rows);
 void table_print_json(const json_t *);
+/* What stands in a column at a row, counted from 1; 0: its title. The caller frees. */
+char *table_cell(const struct ctl *c, const struct column *, const json_t *rows, size_t i);
+/* Of its cells; 0: it is left out, however wide the terminal is. */
+size_t table_column_width(const struct ctl *c, const struct column *, const json_t *rows);
+
+/* --- ctl/html.c: a page for a mailbox or a printer, on standard output: one file that loads nothing,
+ * without script; light or dark as the reader has it. Texts are made harmless, and escaped. */
+
+/* The head; title, and a line below it. It ends with </body></html>. */
+void html_begin(const char *title, const char *below);
+/* A text between markup, and the end of the line. */
+void html_element(const char *open, const char *text, const char *close);
+/* A section with its anchor and a sentence. */
+void html_section(const char *name, const char *sentence);
+/* Bars for the rows {label, value}, with a line at `mark` (0: none). No rows: nothing. */
+void html_bars(const char *title, const json_t *rows, json_int_t mark);
+/* The columns of the table that a wide terminal shows. link: texts of the first column are names
+ * of sections. */
+void html_table(const struct ctl *, const struct column *, const json_t *rows, bool link);
 
 /* --- ctl/rights.c */
 

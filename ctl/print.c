@@ -270,8 +270,7 @@ void ctl_show(const json_t *object, const struct ctl_row *row)
     }
 }
 
-/* What stands in a column at a row, counted from 1; 0: its title. The caller frees. */
-static char *cell_text(const struct ctl *c, const struct column *k, const json_t *rows, size_t i)
+char *table_cell(const struct ctl *c, const struct column *k, const json_t *rows, size_t i)
 {
     bool table = c->format == FORMAT_TABLE, named = table && k->title;
     const json_t *value = json_object_get(i > 0 ? json_array_get(rows, i - 1) : NULL, k->key);
@@ -302,6 +301,22 @@ void table_print_json(const json_t *value)
     putchar('\n');
 }
 
+size_t table_column_width(const struct ctl *c, const struct column *k, const json_t *rows)
+{
+    bool any = k->rank == 0;
+    size_t width = 0;
+
+    for (size_t i = 0; i <= json_array_size(rows); i++) {
+        char *text = table_cell(c, k, rows, i);
+        size_t w = str_width(text);
+
+        any = any || (i > 0 && strcmp(text, "-") != 0);
+        width = w > width ? w : width;
+        free(text);
+    }
+    return any && (k->rank != WIDEST || ctl_option(c, "--wide")) ? width : 0;
+}
+
 /* An aligned table; numbers stand right. */
 static void print_table(const struct ctl *c, const struct column *columns, const json_t *rows)
 {
@@ -311,18 +326,7 @@ static void print_table(const struct ctl *c, const struct column *columns, const
     struct str s;
 
     for (n = 0; n < COLUMNS && columns[n].key; n++) {
-        bool any = columns[n].rank == 0;
-
-        for (size_t i = 0; i <= json_array_size(rows); i++) {
-            char *text = cell_text(c, &columns[n], rows, i);
-            size_t w = str_width(text);
-
-            any = any || (i > 0 && strcmp(text, "-") != 0);
-            width[n] = w > width[n] ? w : width[n];
-            free(text);
-        }
-        if (!any || (columns[n].rank == WIDEST && !wide))
-            width[n] = 0;
+        width[n] = table_column_width(c, &columns[n], rows);
         sum += width[n] > 0 ? width[n] + 2 : 0;
     }
     /* Columns lose their width until the line fits. */
@@ -343,7 +347,7 @@ static void print_table(const struct ctl *c, const struct column *columns, const
         for (size_t k = 0; k < n; k++) {
             int kind = columns[k].kind;
             bool right = kind == COLUMN_NUMBER || kind == COLUMN_DURATION_MS;
-            char *text = cell_text(c, &columns[k], rows, i);
+            char *text = table_cell(c, &columns[k], rows, i);
             int pad = (int)(width[k] - str_width(text));
 
             if (width[k] > 0) {
@@ -365,7 +369,7 @@ void table_print(const struct ctl *c, const char *plural, const struct column *c
 
     for (size_t i = 0; i <= json_array_size(list) && (json || csv || !plural); i++)
         for (const struct column *k = columns; k->key; k++) {
-            char *text = json && k->kind != COLUMN_TIME ? NULL : cell_text(c, k, list, i), *title;
+            char *text = json && k->kind != COLUMN_TIME ? NULL : table_cell(c, k, list, i), *title;
 
             if (csv) {
                 /* RFC 4180; and no text is a formula for what reads it. */
@@ -380,7 +384,7 @@ void table_print(const struct ctl *c, const char *plural, const struct column *c
                 json_object_set_new(json_array_get(list, i - 1), k->key,
                                     *text ? json_string(text) : json_null());
             } else if (i > 0 && text) {
-                title = cell_text(c, k, list, 0);
+                title = table_cell(c, k, list, 0);
                 json_array_append_new(shown,
                                       json_pack("{s:s, s:s}", "title", title, "value", text));
                 free(title);

@@ -14,7 +14,7 @@
 
 #include "wire/present.h"
 
-enum { REPORT_LIMIT = 1000 /* rows of a table */ };
+enum { REPORT_LIMIT = 1000, PAGE_LIMIT = 100 /* rows of a table, on a page */ };
 
 /* clang-format off */
 #define NUMBER(key, title, rank) {key, title, COLUMN_NUMBER, rank}
@@ -144,9 +144,9 @@ static const struct column shadow_columns[] = {
 /* Those with most clients, and where they are asked for; beside them the suffixes that have a record. */
 #define WRONG \
     DROP("wrong") "CREATE TEMP TABLE wrong AS SELECT id FROM suffix WHERE name<>'(other)' AND passed+filtered=0" \
-    " AND verdict>0 AND NOT " VERDICTS("'present','unapproved'") " ORDER BY clients DESC LIMIT 200;" \
+    " AND missing+filled+failed>0 AND NOT " VERDICTS("'present','unapproved'") " ORDER BY clients DESC LIMIT 200;" \
     DROP("works") "CREATE TEMP TABLE works AS SELECT id,name,clients FROM suffix WHERE name NOT IN('(other)','.')" \
-    " AND passed>missing+failed ORDER BY clients DESC LIMIT 50;" \
+    " AND passed>missing+failed AND NOT " VERDICTS("'unapproved'") " ORDER BY clients DESC LIMIT 50;" \
     DROP("place") "CREATE TEMP TABLE place AS SELECT s.suffix AS suffix,net(c.name) AS net,count(*) AS clients,max(s.last) AS last" \
     " FROM client_suffix s JOIN client c ON c.id=s.id/16" \
     " WHERE s.suffix IN(SELECT id FROM wrong UNION ALL SELECT id FROM works) GROUP BY 1,2;" \
@@ -201,9 +201,10 @@ static const struct column shadow_columns[] = {
     ",last AS last_asked," RIGHT " AS instead," \
     "CASE WHEN " RIGHT " NOTNULL THEN 'DHCP option 15 (or search list) of '||net||': '||" RIGHT \
     " ELSE 'no suffix has a record here: publish _vlmcs._tcp'||rtrim('.'||name,'.') END AS advice"
+/* A name from the network stands in no command: people copy those. */
 #define STUCK_FIELDS A_CLIENT \
-    ",iif(n.no_host_since>0,'no host: waymarkctl explain '||(SELECT u.name FROM " SQL_SUFFIXES " ORDER BY s.last DESC LIMIT 1)" \
-    "||' --client '||n.name,'has a host: TCP to it, its count (report thresholds), slmgr /dlv there') AS advice"
+    ",iif(n.no_host_since>0,'no host: waymarkctl audit client '||n.name," \
+    "'has a host: TCP to it, its count (report thresholds), slmgr /dlv there') AS advice"
 /* The same name with another port, which is approved: names from HOST: to HOST:; (which is behind :9). */
 #define UNAPPROVED_FIELDS \
     "n.name AS target,iif(EXISTS(SELECT 1 FROM host h WHERE NOT h.unapproved AND h.name>rtrim(n.name,'0123456789')" \
@@ -229,49 +230,61 @@ static const struct column shadow_columns[] = {
 
 static const struct report {
     const char *name, *help, *make;
+    struct {
+        const char *title, *label, *value; /* SQL over the fields of the list */
+        json_int_t mark;
+    } bars;
     struct audit_list list;
 } reports[] = {
     {"wrong-suffix", "suffixes without a record in the real DNS, by network, and the one to set there",
      WRONG,
+     {"clients by suffix", "suffix", "sum(clients)", 0},
      {"suffixes", OF_SUFFIX, WRONG_ROWS, "n.row", WRONG_FIELDS, "clients", wrong_columns,
       BLURRED "A network is a /24 or /64 here. "
       "The 200 suffixes with most clients are looked at. "
       "A machine that is given a host for its first suffix does not ask for the others."}},
     {"stuck", "clients that ask every two hours, for more than a day: they do not activate",
      NULL,
+     {"clients by network", "net(address)", "count(*)", 0},
      {"clients", OF_CLIENT, CLIENTS_WHERE(IS_STUCK), "n.id", STUCK_FIELDS, "last_asked",
       stuck_columns,
       BLURRED "A machine that is off at night asks less often and may be missing. "
       "DNS does not show why activation fails after it."}},
     {"silent", "clients that asked once, and not in the last 30 days",
      NULL,
+     {"clients by the month of their last question", "strftime('%Y-%m',last_asked/1000,'unixepoch')", "count(*)", 0},
      {"clients", OF_CLIENT, CLIENTS_WHERE(IS_SILENT), "n.id", A_CLIENT, "last_asked",
       client_columns,
       BLURRED "Silence proves nothing: a machine that has its host cached, "
       "a host set (/skms), a MAK or another resolver asks nothing."}},
     {"weekly", "clients that ask every seven days: activated, and renewing",
      NULL,
+     {"clients by network", "net(address)", "count(*)", 0},
      {"clients", OF_CLIENT, CLIENTS_WHERE(IS_WEEKLY), "n.id", A_CLIENT, "last_asked",
       client_columns,
       BLURRED "Machines with a cached host renew without a question, and are not listed."}},
     {"unapproved", "KMS hosts that the real DNS names and the policy does not approve",
      FIRST_NAMED,
+     {"clients by host", "target", "sum(clients)", 0},
      {"targets", OF_TARGET, "(SELECT * FROM host WHERE unapproved)n", "n.id",
       UNAPPROVED_FIELDS, "clients", unapproved_columns,
       "Who asked first is told as long as events are kept (audit.retention). "
       "Whether clients reach that host, DNS does not show."}},
     {"publishers", "machines that try to publish a KMS host (UPDATE), or prepare to (SOA)",
      PUBLISHERS,
+     {"questions by machine", "address", "sum(questions)", 0},
      {"publishers", OF_CLIENT | OF_SUFFIX, "publisher n", "n.rowid",
       "address,suffix,how,questions,first_asked,last_asked", "last_asked", publisher_columns,
       BLURRED "What is published at another DNS server is not seen here."}},
     {"leaks", "internal suffixes that are sent to a public server",
      NULL,
+     {"clients by suffix", "suffix", "sum(clients)", 0},
      {"suffixes", OF_SUFFIX, LEAK_ROWS, "n.id", LEAK_FIELDS, "clients", leak_columns,
       "The last question for each suffix is looked at, and questions for KMS hosts alone: "
       "other names of these machines leak likewise."}},
     {"thresholds", "how many clients each host was given to in 30 days: it needs 25, or 5 servers",
      GIVEN,
+     {"clients by host, in 30 days", "target", "sum(clients)", 25},
      {"targets", OF_TARGET, "(SELECT * FROM host WHERE delivered>0)n", "n.id",
       THRESHOLD_FIELDS, "clients", threshold_columns,
       "Whether a client went to the host that it was given, and whether it is a server, "
@@ -279,12 +292,20 @@ static const struct report {
       "Of an answer with several hosts, each counts."}},
     {"shadow", "what the rules in shadow would change, and for how many",
      SHADOW,
+     {"clients by rule", "rule", "sum(clients)", 0},
      {"rules", OF_RULE, SHADOW_ROWS, "n.id",
       "rule,clients,suffixes,questions,outcome,answer,would", "clients", shadow_columns,
       "Clients and suffixes are counted whose newest event it is; QUESTIONS are the rule's, ever. "
       "A client that is given a host for this suffix does not ask for its next ones."}},
 };
 /* clang-format on */
+
+static const struct column count_columns[] = {
+    {"report", NULL, COLUMN_TEXT, 0},
+    {"rows", NULL, COLUMN_NUMBER, 0},
+    {"help", "WHAT IT LISTS", COLUMN_TEXT, 0},
+    {0},
+};
 
 static const struct report *find_report(const char *name)
 {
@@ -294,14 +315,18 @@ static const struct report *find_report(const char *name)
     return NULL;
 }
 
+static uint64_t as_of(const struct audit *a)
+{
+    return a->until_ms > 0 ? a->until_ms : a->c->now.wall_ms;
+}
+
 /* Its tables, from the whole audit or from what the filters let pass; with what reports look up
  * beside it, the time and the zones with a route of their own. own: what all reports that are asked
  * for can answer. */
 static int make_report(struct audit *a, const struct report *r, unsigned own)
 {
-    const json_int_t now = (json_int_t)(a->until_ms > 0 ? a->until_ms : a->c->now.wall_ms);
     const struct settings *s = a->c->settings;
-    json_t *facts = json_pack("[[s,I]]", "now", now);
+    json_t *facts = json_pack("[[s,I]]", "now", (json_int_t)as_of(a));
     char zone[NAME_TEXT], *text;
     int code = audit_narrow(a, own);
 
@@ -334,34 +359,98 @@ int audit_report(struct audit *a, const char *name, json_t *rows)
 }
 
 /* How many rows each report has. */
-static int list_reports(struct audit *a)
+static int count_reports(struct audit *a, json_t *rows)
 {
-    static const struct column columns[] = {{"report", NULL, COLUMN_TEXT, 0},
-                                            {"rows", NULL, COLUMN_NUMBER, 0},
-                                            {"help", "WHAT IT LISTS", COLUMN_TEXT, 0},
-                                            {0}};
-    json_t *rows = json_array();
-    long long n = 0;
     int code = 0;
 
     for (size_t i = 0; i < ARRAY_LEN(reports) && code == 0; i++) {
-        code = make_report(a, &reports[i], 0);
+        const struct report *r = &reports[i];
+        json_t *found = json_array(), *n;
+
+        code = make_report(a, r, 0);
         if (code == 0)
-            code = audit_count(a, &reports[i].list, &n);
-        json_array_append_new(rows, json_pack("{s:s,s:I,s:s}", "report", reports[i].name, "rows",
-                                              (json_int_t)n, "help", reports[i].help));
+            code = audit_bars(a, &r->list, "''", "count(*)", found);
+        n = json_object_get(json_array_get(found, 0), "value");
+        json_array_append_new(rows, json_pack("{s:s,s:I,s:s}", "report", r->name, "rows",
+                                              json_integer_value(n), "help", r->help));
+        json_decref(found);
     }
+    return code;
+}
+
+/* The most of a report as bars, its first rows, and what it cannot know. */
+static int print_section(struct audit *a, const struct report *r, unsigned own)
+{
+    const long long limit = a->limit != 0 ? a->limit : PAGE_LIMIT;
+    json_t *bars = json_array(), *rows = json_array();
+    int code = make_report(a, r, own);
+    char *text;
+
     if (code == 0)
-        table_print(a->c, "reports", columns, rows);
+        code = audit_bars(a, &r->list, r->bars.label, r->bars.value, bars);
+    if (code == 0)
+        code = audit_rows(a, &r->list, limit, rows);
+    if (code == 0) {
+        html_section(r->name, r->help);
+        text = ctl_text("%s: %s", r->name, r->bars.title);
+        html_bars(text, bars, r->bars.mark);
+        free(text);
+        html_table(a->c, r->list.columns, rows, false);
+        if ((long long)json_array_size(rows) == limit)
+            html_element("<p>These are the first rows; ", "waymarkctl audit report --csv",
+                         " prints all.</p>");
+        html_element("<p>", r->list.foot, "</p>");
+    }
+    json_decref(bars);
     json_decref(rows);
+    return code;
+}
+
+/* One report, or (NULL) all with their numbers first. */
+static int print_page(struct audit *a, const struct report *r)
+{
+    char time[NUMBER_TEXT],
+        *title = ctl_text("KMS discovery: %s", a->c->settings->server.name),
+        *below = ctl_text("%s, as of %s, from the audit of waymarkd", r ? r->name : "all reports",
+                          time_print_local(as_of(a), time));
+    json_t *counts = json_array();
+    int code = r ? 0 : count_reports(a, counts);
+
+    if (code == 0) {
+        html_begin(title, below);
+        if (r == NULL)
+            html_table(a->c, count_columns, counts, true);
+        for (size_t i = 0; i < ARRAY_LEN(reports) && code == 0; i++)
+            if (r == NULL || r == &reports[i])
+                code = print_section(a, &reports[i], r ? r->list.own : 0);
+        html_element("", "", "</body>\n</html>");
+    }
+    json_decref(counts);
+    free(title);
+    free(below);
+    return code;
+}
+
+static int print_report(struct audit *a, const struct report *r)
+{
+    const bool table = a->c->format == FORMAT_TABLE;
+    json_t *counts = json_array();
+    int code = r ? make_report(a, r, r->list.own) : count_reports(a, counts);
+
+    if (code == 0 && r)
+        code = audit_print(a, &r->list, a->limit != 0 ? a->limit : table ? REPORT_LIMIT : -1);
+    else if (code == 0)
+        table_print(a->c, "reports", count_columns, counts);
+    json_decref(counts);
     return code;
 }
 
 int report_run(struct ctl *c)
 {
     const char *names[ARRAY_LEN(reports) + 1] = {NULL}, *name = c->argv[0];
-    char meant[DIAG_MEANT];
     const struct report *r = name != NULL ? find_report(name) : NULL;
+    const bool page = ctl_option(c, "--html") != NULL;
+    char meant[DIAG_MEANT];
     struct audit a;
     int code;
 
@@ -371,14 +460,11 @@ int report_run(struct ctl *c)
         return ctl_fail(EXIT_USAGE,
                         "audit report %s: no such report%s (waymarkctl audit report lists them)",
                         name, diag_meant(name, names, meant));
+    if (page && c->format != FORMAT_TABLE)
+        return ctl_fail(EXIT_USAGE, "--html, --json and --csv exclude each other");
     code = audit_begin(&a, c, r != NULL ? r->list.columns : NULL, NULL);
-    if (code == 0 && r == NULL)
-        code = list_reports(&a);
-    else if (code == 0 && (code = make_report(&a, r, r->list.own)) == 0)
-        code = audit_print(&a, &r->list,
-                           a.limit != 0                ? a.limit
-                           : c->format == FORMAT_TABLE ? REPORT_LIMIT
-                                                       : -1);
+    if (code == 0)
+        code = page ? print_page(&a, r) : print_report(&a, r);
     audit_end(&a);
     return code;
 }

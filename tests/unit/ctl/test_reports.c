@@ -36,12 +36,16 @@ static const struct asked_row {
     {"10.4.0.3", "port.example", 1, 1, 70, PORT, "10.9.0.55:53"},
     {"10.5.0.1", "corp.example", 2, 5, 60, UPDATE, ""},
     {"10.5.0.2", "corp.example", 1, 1, 60, SOA, "10.9.0.53:53"},
+    {"10.8.0.2", "rogue.example", 1, 1, 60, ROGUE, "10.9.0.54:53"},
+    {"10.6.0.9", "hq2.lan", 1, 1, 70, MISSING, "10.9.0.53:53"},
+    {"10.6.0.9", "hq2.lan", 1, 1, 60, UPDATE, ""},
     {"10.6.0.1", "hq.lan", 1, 1, 60, MISSING, "10.9.0.53:53"},                 /* a server of our own */
     {"10.6.0.2", "x.routed.example", 1, 1, 60, MISSING, "9.9.9.9:53"},
     {"10.6.0.3", "other.example", 1, 1, 60, MISSING, "9.9.9.9:53"},            /* may be public */
     {"10.6.0.4", "kontor", 1, 1, 60, MISSING, "9.9.9.9:53"},
     {"10.6.0.5", "notlocal", 1, 1, 60, MISSING, "10.9.0.53:53"},
     {"10.6.0.6", "x.notlocal.example", 1, 1, 60, MISSING, "9.9.9.9:53"},
+    {"10.8.0.1", "a<b>&\"'.example", 1, 1, 60, MISSING, "10.9.0.53:53"},
     {"10.7.0.1", "pilot.example", 2, 5, 60, SHADOWED, "10.9.0.53:53"},
     {"10.7.0.9", "branch.example", 1, 1, 60, PASSED, "10.9.0.53:53"},
     {"10.7.0.2", "pilot2.example", 1, 1, 60, SHADOWED, "10.9.0.53:53"},
@@ -52,7 +56,7 @@ static const struct row {
     const char *what, *words;
     const char *texts[8];
 } rows[] = {
-    {"stuck", "stuck", {"10.1.0.1,,7200000,16,", "no host: waymarkctl explain fabrikam.local --client 10.1.0.1\r\n", "10.1.0.2,", "has a host: TCP to it",
+    {"stuck", "stuck", {"10.1.0.1,,7200000,16,", "no host: waymarkctl audit client 10.1.0.1\r\n", "10.1.0.2,", "has a host: TCP to it",
      "!10.1.0.3,", "!10.1.0.4,", "!10.1.0.5,"}},
     {"stuck: its limits", "stuck", {"10.1.0.6,", "!10.1.0.7,", "!10.1.0.8,"}},
     {"stuck, of a network", "stuck --client 10.1.0.2", {"!10.1.0.1,", "10.1.0.2,"}},
@@ -62,7 +66,8 @@ static const struct row {
      {"fabrikam.local,.local,10.1.0.0/24,8,nxdomain,", ",corp.example,DHCP option 15 (or search list) of 10.1.0.0/24: corp.example\r\n",
       "kontor,single label,10.6.0.0/24,1,", "\r\nother.example,domain,", "!\r\ncorp.example,", "!\r\nrogue.example,"}},
     {"the right one there, before the one most have", "wrong-suffix --suffix pilot.example", {"pilot.example,domain,10.7.0.0/24,", "10.7.0.0/24: branch.example", "!fabrikam"}},
-    {"unapproved", "unapproved", {"kms.rogue.example:1688,host,2,2,", ",10.4.0.1,rogue.example,10.9.0.54:53,", "kms.corp.example:1689,port,1,1,",
+    {"not one whose host is unapproved", "wrong-suffix", {"10.8.0.0/24: corp.example", "hq2.lan,", "!: rogue.example"}},
+    {"unapproved", "unapproved", {"kms.rogue.example:1688,host,3,3,", ",10.4.0.1,rogue.example,10.9.0.54:53,", "kms.corp.example:1689,port,1,1,",
      ",10.4.0.3,port.example,10.9.0.55:53,", "!kms.corp.example:1688"}},
     {"unapproved, of a host", "unapproved --target kms.corp.example", {"kms.corp.example:1689", "!rogue"}},
     {"unapproved, as one client saw it", "unapproved --client 10.4.0.2", {",10.4.0.2,rogue.example,", "!10.4.0.1", "!10.4.0.3"}},
@@ -72,10 +77,10 @@ static const struct row {
      "!other.example", "!notlocal", "!x.notlocal.example"}},
     {"leaks: a zone with a route", "leaks -o forward=[{\"zone\":\"routed.example\",\"servers\":[\"10.0.0.1\"]}]", {"x.routed.example,has a route,9.9.9.9:53,1,"}},
     {"thresholds", "thresholds", {"kms01.contoso.com:1688,7,18,0,", "enough if 5", "kms02.contoso.com:1688,7,", "kms.corp.example:1688,6,19,0,",
-     "kms.rogue.example:1688,2,23,3,", "too few"}},
+     "kms.rogue.example:1688,3,22,2,", "too few"}},
     {"shadow", "shadow", {"pilot,2,2,3,missing,NXDOMAIN,filled\r\n", "!merged"}},
     {"shadow, of a rule", "shadow --rule other", {"!pilot"}},
-    {"all of them", "", {"report,rows,help\r\n", "\r\nstuck,3,", "\r\nweekly,1,", "\r\nsilent,1,", "\r\nunapproved,2,", "\r\npublishers,2,", "\r\nshadow,1,"}},
+    {"all of them", "", {"report,rows,help\r\n", "\r\nstuck,3,", "\r\nweekly,1,", "\r\nsilent,1,", "\r\nunapproved,2,", "\r\npublishers,3,", "\r\nshadow,1,"}},
     {"all, of one client", "--client 10.5.0.2", {"\r\npublishers,1,", "\r\nunapproved,0,"}},
 };
 /* clang-format on */
@@ -92,7 +97,7 @@ static void lists(void **state)
 
     if (run("--csv", r->words) != 0)
         fail_msg("%s", out.text[1]);
-    for (int i = 0; r->texts[i] != NULL; i++)
+    for (int i = 0; i < 8 && r->texts[i] != NULL; i++)
         if ((strstr(out.text[0], r->texts[i] + (*r->texts[i] == '!')) == NULL) !=
             (*r->texts[i] == '!'))
             fail_msg("%s: %s", r->texts[i], out.text[0]);
@@ -113,8 +118,72 @@ static void forms(void **state)
     json_decref(reply);
     assert_int_equal(run("", "stuk"), EXIT_USAGE);
     assert_has(out.text[1], "no such report; did you mean stuck?");
+    assert_int_equal(run("--html", "--csv"), EXIT_USAGE);
     assert_int_equal(run("", "stuck --limit 1"), 0);
     assert_null(strstr(strstr(out.text[0], "10.1.0."), "\n10.1.0."));
+}
+
+/* Every element ends, and in the order in which it began; what is outside of them is no tag. */
+static void check_elements(const char *page)
+{
+    char open[64][16];
+    int n = 0;
+
+    for (const char *p = strchr(page + 1, '<'); p != NULL; p = strchr(p + 1, '<')) {
+        const char *end = p + strcspn(p + 1, "<>") + 1;
+        size_t name = strspn(p + 1, "abcdefghijklmnopqrstuvwxyz0123456789");
+
+        assert_int_equal(*end, '>');
+        if (p[1] == '/') {
+            assert_true(n > 0 && strncmp(open[n - 1], p + 2, strlen(open[n - 1])) == 0);
+            n--;
+        } else if (end[-1] != '/') {
+            assert_in_range(name, 1, 15);
+            assert_true(n < 64);
+            snprintf(open[n++], 16, "%.*s>", (int)name, p + 1);
+        }
+    }
+    assert_int_equal(n, 0);
+}
+
+static const struct page {
+    const char *what, *words, *texts[8];
+} pages[] = {
+    {"a page of all",
+     "",
+     {"<a href=\"#stuck\">stuck</a></td><td class=\"n\">3</td>", "<h2 id=\"stuck\">stuck</h2>",
+      "<h2 id=\"leaks\">", "prefers-color-scheme:dark", "@media print",
+      "<title>KMS discovery: ", "!http", "!<script"}},
+    {"a page of one",
+     "stuck",
+     {"<h2 id=\"stuck\">", "!<h2 id=\"leaks\">", "<td>10.1.0.1</td>",
+      "aria-label=\"stuck: clients by network\"",
+      ">10.1.0.0/24</text><rect x=\"230\" y=\"4\" width=\"420.0\" height=\"14\"/><text x=\"656.0\" "
+      "y=\"15\">3</text>",
+      "DNS does not show why", "!These are the first", "!<line"}},
+    {"names are no markup",
+     "wrong-suffix",
+     {"<td>a&lt;b&gt;&amp;\\&quot;'.example</td>",
+      "<g><title>a&lt;b&gt;&amp;\\&quot;'.example</title>", "!a<b"}},
+    {"the host's threshold",
+     "thresholds",
+     {"<line x1=\"650.0\" x2=\"650.0\" y1=\"0\" y2=\"110\"/>", ">kms01.contoso.com:1688</text>"}},
+    {"a filter", "stuck --client 10.1.0.2", {"!10.1.0.1<", "10.1.0.2<"}},
+    {"its first rows", "stuck --limit 1", {"These are the first"}},
+    {"nothing found", "shadow --rule none", {"<p>None.</p>", "!<svg", "!<table"}},
+};
+
+static void prints_a_page(void **state)
+{
+    const struct page *r = *state;
+
+    if (run("--html", r->words) != 0)
+        fail_msg("%s", out.text[1]);
+    check_elements(out.text[0]);
+    for (int i = 0; i < 8 && r->texts[i] != NULL; i++)
+        if ((strstr(out.text[0], r->texts[i] + (*r->texts[i] == '!')) == NULL) !=
+            (*r->texts[i] == '!'))
+            fail_msg("%s: %s", r->texts[i], out.text[0]);
 }
 
 /* Another part of the tool takes the rows. */
@@ -218,6 +287,7 @@ int main(void)
     int failed;
 
     ROWS(rows, lists);
+    ROWS(pages, prints_a_page);
     TEST(forms);
     TEST(rows_for_others);
     setenv("TZ", "UTC", 1);
