@@ -5,6 +5,9 @@ The numbers are those of the table in docs/article.md. Not here, because no DNS 
 F7   the list of suffixes stands under the old registry key: the host publishes nothing, and says nothing to us; F1 is what is seen of it.
 F14  cloned images share one machine ID, and the host counts them as one: that is in the request to the host, after its name is found.
 """
+import contextlib
+import sqlite3
+
 import ask
 import pytest
 from ask import discovery
@@ -170,6 +173,22 @@ def test_f10_server_answers_too_late(waymark, peers):
     wait_for(lambda: found(w, 'contoso.com') == [KMS02], 'the late record')
     w.audit()
     assert 'timeout' in [e['waymark']['verdict']['name'] for e in w.events() if 'outcome' in e['waymark']]
+
+
+def test_f11_client_that_has_cached_its_host_is_silent(real, waymark):
+    """It asks nothing for 40 days. (Those are made by moving what is recorded into the past.)"""
+    w = waymark(upstream=real.port)
+    assert found(w, 'contoso.com') == [KMS01]
+    assert w.json('audit', 'report', 'silent')['clients'] == []
+    w.stop()
+    with contextlib.closing(sqlite3.connect(f'{w.state}/audit/audit.db')) as db, db:
+        db.execute('UPDATE client SET first=first-40*86400000,last=last-40*86400000,host_at=host_at-40*86400000')
+    (row,) = w.json('audit', 'report', 'silent')['clients']
+    assert (row['address'], row['last_host']) == ('127.0.0.1', KMS01.replace('.:', ':')), row
+    w.start()
+    assert found(w, 'contoso.com') == [KMS01], 'after slmgr /ckms'
+    w.audit()
+    assert w.json('audit', 'report', 'silent')['clients'] == []
 
 
 def test_f15_record_is_missing_in_a_new_child_zone(waymark, peers):
