@@ -4,7 +4,8 @@ network is seen or changed.
 
     10.0.0.5            Waymark, port 53                10.0.0.53    DNS of contoso.com, fabrikam.local, tailspin.com
     10.0.0.11           kms01.contoso.com, port 1688    192.0.2.53   DNS of a provider, which knows none of these
-    10.0.0.12           kms02.contoso.com, port 1688    10.20.4.7, 10.20.4.8, 10.20.64.7, 10.30.9.20    clients
+    10.0.0.12           kms02.contoso.com, port 1688    10.0.0.6     a resolver that Waymark takes over from
+    10.20.4.7, 10.20.4.8, 10.20.64.7, 10.30.9.20        clients
 """
 import fcntl
 import os
@@ -16,10 +17,10 @@ import sys
 import termios
 
 from process import BUILD, HERE, PATIENCE, Process, finish, wait_for
-from upstreams import Nsd
+from upstreams import Nsd, Peer
 from waymark import Waymark
 
-ADDRESSES = ['10.0.0.5', '10.0.0.53', '192.0.2.53', '10.0.0.11', '10.0.0.12', '10.20.4.7', '10.20.4.8', '10.20.64.7', '10.30.9.20']
+ADDRESSES = ['10.0.0.5', '10.0.0.6', '10.0.0.53', '192.0.2.53', '10.0.0.11', '10.0.0.12', '10.20.4.7', '10.20.4.8', '10.20.64.7', '10.30.9.20']
 CORPORATE = {
     'contoso.com': 'dc01 A 10.0.0.53\n_vlmcs._tcp 3600 SRV 0 0 1688 kms01\nkms01 A 10.0.0.11\nkms02 A 10.0.0.12\nwww A 10.0.0.80\n',
     'fabrikam.local': 'dc01 A 10.0.0.53\n',
@@ -48,6 +49,39 @@ class Zones(Nsd):
     def is_ready(self):
         assert self.process.alive(), self.process.said()
         return self.network.run(f'dig +tries=1 +time=1 @{self.address} . SOA').code == 0
+
+
+# Resolvers of Debian: the package, how they are run, and what makes them use a file of the page as it stands.
+OLD = {
+    'dnsmasq': ('dnsmasq-base', 'usr/sbin/dnsmasq --keep-in-foreground --conf-file={dir}/conf',
+                'listen-address=10.0.0.6\nbind-interfaces\nno-resolv\nno-hosts\nuser=\npid-file=\nserver=10.0.0.53\n'
+                'conf-file={work}/dnsmasq.conf\n'),
+    'unbound': ('unbound', 'usr/sbin/unbound -d -c {dir}/conf',
+                'server:\n interface: 10.0.0.6\n directory: "{dir}"\n username: ""\n chroot: ""\n pidfile: ""\n use-syslog: no\n logfile: ""\n'
+                ' do-not-query-localhost: no\n access-control: 10.0.0.0/8 allow\n module-config: "iterator"\n'
+                'include: "{work}/unbound.conf"\nforward-zone:\n name: "."\n forward-addr: 10.0.0.53\n'),
+    'named': ('bind9', 'usr/sbin/named -g -n 1 -c {dir}/conf',
+              'options {{ directory "{dir}"; pid-file none; session-keyfile none; listen-on {{ 10.0.0.6; }}; listen-on-v6 {{ none; }};\n'
+              ' dnssec-validation no; recursion yes; allow-query {{ any; }}; forward only; forwarders {{ 10.0.0.53; }}; empty-zones-enable no;\n'
+              ' response-policy {{ zone "kms.rpz"; }}; }};\ncontrols {{ }};\nzone "kms.rpz" {{ type primary; file "{work}/kms.rpz"; }};\n'),
+}
+
+
+class Old(Peer):
+    """One of these, at port 53 of 10.0.0.6."""
+
+    def __init__(self, network, name):
+        self.network, self.before = network, network.inside()
+        self.package, command, self.text = OLD[name]
+        self.command = command.split()
+        super().__init__()
+
+    def write(self):
+        self.put('conf', self.text.format(dir=self.dir, work=f'{self.network.dir}/work'))
+
+    def is_ready(self):
+        assert self.process.alive(), self.process.said()
+        return self.network.run('dig +tries=1 +time=1 @10.0.0.6 www.contoso.com A').code == 0
 
 
 class Done:
@@ -119,14 +153,21 @@ class Network:
         with open(path if os.path.isabs(path) else f'{self.dir}/work/{path}', 'w') as f:
             f.write(text)
 
+    def turn(self, verb, service):
+        """The service is started or stopped."""
+        if verb != 'start':
+            self.waymark.stop() if service == 'waymarkd' else self.old.finish()
+        if verb != 'stop' and service == 'waymarkd':
+            self.waymark.start()
+        elif verb != 'stop':
+            self.old = Old(self, service)
+            self.made.append(self.old)
+
     def run(self, command):
         """Runs a line of the shell in a terminal of its own; what it prints there, in the order of printing."""
-        service = re.fullmatch(r'sudo systemctl (start|restart|stop) waymarkd', command)
+        service = re.fullmatch(r'sudo systemctl (start|restart|stop) (\w+)', command)
         if service:
-            if service.group(1) != 'start':
-                self.waymark.stop()
-            if service.group(1) != 'stop':
-                self.waymark.start()
+            self.turn(*service.groups())
             return Done(0, '')
         if 'waymarkctl audit' in command and self.waymark.daemon:
             self.waymark.audit()
