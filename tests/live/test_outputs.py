@@ -100,3 +100,136 @@ def test_file_gets_what_events_prints(nsd, waymark):
     w.stop()
     assert lines(path) == w.events()
     assert os.stat(path).st_mode & 0o777 == 0o640
+
+
+def test_all_kinds_at_once_and_over_a_restart(nsd, waymark):
+    w = waymark(upstream=nsd.port, start=False)
+    path, port = f'{w.dir}/audit.json', {k: free_port() for k in ('udp', 'tcp')}
+    receivers = {k: Receiver(k, port[k]) for k in port} | {'unix': Receiver('unix', path=f'{w.dir}/log.sock')}
+    os.chmod(f'{w.dir}/log.sock', 0o777)
+    w.settings['audit']['outputs'] = [
+        {'to': f'file:{path}'}, {'to': f'udp:127.0.0.1:{port["udp"]}', 'format': 'cef', 'facility': 'local3'},
+        {'to': f'tcp:127.0.0.1:{port["tcp"]}'}, {'to': f'unix:{w.dir}/log.sock', 'format': 'text'}]
+    w.write_settings()
+    w.policy(POLICY)
+    for _ in range(2):
+        w.start()
+        assert w.find('fabrikam.local') == HOSTS
+        w.find('x=y.fabrikam.local')
+        w.audit()
+        for r in receivers.values():
+            wait_for(lambda r=r: last(w) in r.sequences(), r.kind)
+        w.stop()
+    numbers_now = all_of(w)
+    assert numbers(w, path) == numbers_now
+    for r in receivers.values():
+        assert r.sequences() == numbers_now, r.kind
+    filled = [i for i, g in enumerate(receivers['udp'].got) if 'act=filled' in g[4]][0]
+    pri, _, what, _, cef = receivers['udp'].got[filled]
+    assert (pri, what) == ('158', 'kms-discovery')  # local3, informational
+    assert re.fullmatch(r'CEF:0\|Waymark\|waymarkd\|[0-9.]+\|kms-discovery\|KMS discovery\|3\|rt=\d+ externalId=\d+ dvchost=test '
+                        r'src=127\.0\.0\.1 spt=\d+ proto=UDP app=DNS cnt=1 act=filled outcome=NOERROR reason=rule '
+                        r'destinationDnsDomain=_vlmcs\._tcp\.fabrikam\.local cs1Label=rule cs1=merged-domains cs2Label=answer '
+                        r'cs2=kms\S+ kms\S+ cs3Label=realDns cs3=nxdomain cn1Label=latencyUs cn1=\d+', cef), cef
+    assert r'destinationDnsDomain=_vlmcs._tcp.x\=y.fabrikam.local' in receivers['udp'].got[filled + 1][4]
+    assert json.loads(receivers['tcp'].got[filled][4]) == w.events()[filled]
+    assert receivers['unix'].got[filled][0] == '30'  # daemon
+    assert receivers['unix'].got[filled][4].startswith(
+        '127.0.0.1  _vlmcs._tcp.fabrikam.local  filled by rule merged-domains, answer kms')
+
+
+def test_dead_receiver_is_told_and_gets_all_when_it_is_back(nsd, waymark):
+    port = free_port()
+    to = f'tcp:127.0.0.1:{port}'
+    w = waymark(outputs(to), upstream=nsd.port, policy=POLICY)
+    for n in range(20):
+        assert w.find('fabrikam.local') == HOSTS
+    w.audit()
+    wait_for(lambda: 'Connection refused' in str(w.json('status', ok=False)['problems']), 'a problem in status')
+    out = w.ctl('status', ok=7).out
+    assert f'! audit: output {to}: Connection refused; it lacks ' in out
+    assert re.search(rf'^outputs +{to}: \d+ records behind, Connection refused$', out, re.M), out
+    w.stop()
+    w.start()  # the cursor is in the database
+    r = Receiver('tcp', port)
+    wait_for(lambda: last(w) in r.sequences(), 'all records')
+    assert r.sequences() == all_of(w)
+    wait_for(lambda: not w.json('status', ok=False)['problems'], 'that all is well')
+    assert [(o['to'], o['behind'], o['error']) for o in w.json('status')['audit']['outputs']] == [(to, 0, None)]
+    r.close()  # and once more, while the connection stands
+    for n in range(20):
+        w.find('fabrikam.local')
+    w.audit()
+    again = Receiver('tcp', port)
+    wait_for(lambda: last(w) in again.sequences(), 'the rest')
+    assert set(r.got[n][3] for n in range(len(r.got))) | set(g[3] for g in again.got) >= {str(n) for n in all_of(w)}
+
+
+def test_receiver_that_does_not_read_delays_nothing(nsd, waymark):
+    port = free_port()
+    w = waymark(outputs(f'tcp:127.0.0.1:{port}'), upstream=nsd.port, policy=POLICY)
+    r = Receiver('tcp', port)
+    slowest, asked = 0, 12000
+    with ask.Datagrams(w.port) as d:
+        wires = [ask.dns.message.make_query(discovery(f'{n % 50}.lab.contoso.com'), 'SRV', id=n).to_wire() for n in range(asked)]
+        for n in range(0, asked, 20):
+            began = time.monotonic()
+            for wire in wires[n:n + 20]:
+                d.socket.send(wire)
+            for _ in range(20):
+                d.socket.recv(4096)
+            slowest = max(slowest, time.monotonic() - began)
+    assert slowest < 1
+    assert w.audit()['recorded'] == asked
+    (output,) = w.json('status')['audit']['outputs']
+    assert output['behind'] > 0 and output['error'] is None
+    wait_for(lambda: last(w) in r.sequences(), 'all, once it reads')
+    assert r.sequences() == all_of(w)
+
+
+def test_file_that_is_moved_and_opened_again_by_a_reload(nsd, waymark):
+    w = waymark(upstream=nsd.port, policy=POLICY, start=False)
+    path = f'{w.dir}/audit.json'
+    w.settings['audit']['outputs'] = [{'to': f'file:{path}'}]
+    w.write_settings()
+    w.start()
+    w.find('fabrikam.local')
+    w.audit()
+    wait_for(lambda: last(w) in numbers(w, path), 'the first file')
+    os.rename(path, f'{path}.1')
+    w.find('fabrikam.local')
+    w.audit()
+    wait_for(lambda: last(w) in numbers(w, f'{path}.1'), 'the moved file')
+    w.ctl('reload')
+    w.find('fabrikam.local')
+    w.audit()
+    wait_for(lambda: last(w) in numbers(w, path), 'the new file')
+    assert numbers(w, f'{path}.1') + numbers(w, path) == all_of(w)
+
+
+def test_what_retention_removed_is_a_gap(nsd, waymark):
+    port = free_port()
+    to = f'tcp:127.0.0.1:{port}'
+    w = waymark(outputs(to), upstream=nsd.port, policy=POLICY)
+    for _ in range(10):
+        w.find('fabrikam.local')
+    w.audit()
+    before = last(w)
+    w.settings['audit']['retention'] = '1s'
+    w.write_settings()
+    end = time.time() + 1.1
+    wait_for(lambda: time.time() > end, 'the records are old')
+    w.ctl('reload')
+    wait_for(lambda: [e for e in w.events() if e['event']['action'] == 'audit-prune'], 'a removal')
+    r = Receiver('tcp', port)
+    gap = f'gap: {before} records: removed before {to} got them'
+    wait_for(lambda: [g for g in r.read() if json.loads(g[4])['event']['action'] == 'audit-gap'], 'the gap')
+    assert min(r.sequences()) == before + 1
+    assert gap in w.ctl('audit', 'events', '-f', '--limit', '5', ok=False, before=['timeout', '-s', 'INT', '2']).out
+
+
+@pytest.mark.parametrize('path', ['/dev/null', '/nowhere/x'])
+def test_file_that_cannot_be_written_is_told(nsd, waymark, path):
+    w = waymark(outputs(f'file:{path}'), upstream=nsd.port, policy=POLICY)
+    wait_for(lambda: w.json('status', ok=False)['problems'], 'a problem')
+    assert w.find('fabrikam.local') == HOSTS
