@@ -3,7 +3,7 @@
  * policy.c -- the verbs of the policy: their table, and those that change one object: set makes or
  * changes it, add adds members, drop removes members or, without any, the object.
  *
- * The keys of policy_rule_map are the options of `rule set`. What is not given stays as it is.
+ * The keys of policy_rule_map and policy_pool_map are options of `rule set` and `pool set`. What is not given stays as it is.
  */
 #include "ctl/policy.h"
 
@@ -63,6 +63,26 @@ static void read_networks(struct policy_write *w, struct policy_rule *r)
     policy_object_sort(POLICY_RULE, r);
 }
 
+/* The options that are fields of the object. */
+static void read_fields(struct policy_write *w, const struct field *map, void *object)
+{
+    struct form form = {.d = &w->problems, .is_option = true, .now_ms = w->c->now.wall_ms};
+
+    for (int i = 0; i < w->c->n_given; i++) {
+        const struct ctl_option *option = w->c->given[i].option;
+        const char *key = option->name + 2, *text = w->c->given[i].value;
+        const struct field *row = option->value ? field_find(map, key) : NULL;
+        const struct yaml_node node = {.kind = YAML_SCALAR, .text = text, .quoted = true};
+        char *clean = ctl_clean(text);
+
+        if (row && strcmp(key, "comment") == 0 && strcmp(clean, text) != 0)
+            form_wrong(&form, row, &node, "has control characters, or octets that are not UTF-8");
+        else if (row)
+            field_read(&form, row, &node, object);
+        free(clean);
+    }
+}
+
 /* Equal hosts of a pool that must be refused stay, to be told. */
 static void sort_members(enum policy_kind kind, void *object)
 {
@@ -94,8 +114,12 @@ static int make_members(struct policy_write *w, struct change *a, const union po
             memcpy(to + n++ * m->size, one, m->size);
     }
     *list = (struct policy_list){to, n};
-    if (a->kind == POLICY_POOL)
+    if (a->kind == POLICY_POOL) {
         a->is.pool->allow_public = was->pool.allow_public || ctl_option(w->c, "--allow-public");
+        a->is.pool->choice = was->pool.choice;
+        a->is.pool->pin_clients = was->pool.pin_clients;
+        read_fields(w, &policy_pool_map, a->is.pool);
+    }
     sort_members(a->kind, a->is.name);
     policy_change_add(&w->change, a->kind, CHANGE_SET, a->is.name);
     return 0;
@@ -104,24 +128,13 @@ static int make_members(struct policy_write *w, struct change *a, const union po
 /* The rule with the fields that are given, and its suffixes. */
 static void make_rule(struct policy_write *w, const struct change *a, const struct policy_rule *was)
 {
-    struct form form = {.d = &w->problems, .is_option = true, .now_ms = w->c->now.wall_ms};
     struct policy_rule *r = a->is.rule, given = *r;
 
     *r = *was;
     r->suffixes = given.suffixes;
     r->n_suffixes = given.n_suffixes;
-    for (int i = 0; a->verb == CHANGE_SET && i < w->c->n_given; i++) {
-        const char *key = w->c->given[i].option->name + 2, *text = w->c->given[i].value;
-        const struct field *row = field_find(&policy_rule_map, key);
-        const struct yaml_node node = {.kind = YAML_SCALAR, .text = text, .quoted = true};
-        char *clean = ctl_clean(text);
-
-        if (row && strcmp(key, "comment") == 0 && strcmp(clean, text) != 0)
-            form_wrong(&form, row, &node, "has control characters, or octets that are not UTF-8");
-        else if (row)
-            field_read(&form, row, &node, r);
-        free(clean);
-    }
+    if (a->verb == CHANGE_SET)
+        read_fields(w, &policy_rule_map, r);
     if (r->action != was->action && !ctl_option(w->c, "--when"))
         r->when = policy_actions[r->action].when;
     if (ctl_option(w->c, "--action") && !policy_actions[r->action].has_pool &&
@@ -191,7 +204,10 @@ static int run_object(struct ctl *c)
                         "policy rule set takes suffixes as --suffix S; policy rule add %s %s adds "
                         "one",
                         name, c->argv[2]);
-    if (!option && c->argc == 2 && a.verb != CHANGE_DROP)
+    if (a.kind == POLICY_POOL && c->argc == 2 && a.verb == CHANGE_SET &&
+        (ctl_option(c, "--choice") || ctl_option(c, "--pin-clients")))
+        a.verb = CHANGE_ADD; /* no host more: only how they are given */
+    else if (!option && c->argc == 2 && a.verb != CHANGE_DROP)
         return ctl_fail(EXIT_USAGE, "policy %s %s needs a name and at least one %s", kind, word,
                         policy_members[a.kind].word);
     for (const struct ctl_option *o = rule_options; is_rule && !option && o->name; o++)
@@ -311,7 +327,9 @@ const struct ctl_verb ctl_policy_verbs[] = {
      "point clients with these suffixes to a pool or host (rule fill-POOL[-NETWORK])"},
     {"policy", "network", 2, -1, MEMBERS("PREFIX"), {write_options}, run_object, "change the named sets of clients"},
     {"policy", "pool", 2, -1, MEMBERS("HOST"),
-     {OPTIONS({"--allow-public", NULL, false, "the hosts may have public addresses"}), write_options}, run_object,
+     {OPTIONS({"--allow-public", NULL, false, "the hosts may have public addresses"},
+              {"--choice", "all|pin", false, "how the hosts are given: pin is one, until enough clients have it"},
+              {"--pin-clients", "N", false, "so many clients are enough, 1 to 50 (default 25)"}), write_options}, run_object,
      "change the named sets of KMS hosts (HOST as in policy fill)"},
     {"policy", "rule", 2, -1, "set NAME | add NAME SUFFIX... | drop NAME [SUFFIX...]",
      {rule_options, write_options}, run_object,

@@ -38,7 +38,9 @@ struct policy_decision {
     uint64_t serial;
     uint32_t ttl;
     uint8_t n_hosts, n_unapproved; /* hosts: filled, replaced */
-    bool unapproved[SRV_MAX];      /* which of real->srv; filtered: these go */
+    enum policy_choice choice;     /* how these are given */
+    uint8_t pin_clients;
+    bool unapproved[SRV_MAX]; /* which of real->srv; filtered: these go */
     struct {
         enum kms_outcome outcome; /* 0: no rule in shadow matches */
         char rule[POLICY_NAME];

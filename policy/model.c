@@ -17,6 +17,7 @@
 #include "wire/present.h"
 #include "wire/types.h"
 
+const char *const choice_names[CHOICES + 1] = {"all", "pin", NULL};
 const char *const action_names[ACTIONS + 1] = {"fill", "replace", "filter", "deny", "pass", NULL};
 
 /* clang-format off */

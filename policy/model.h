@@ -20,6 +20,7 @@
 
 /* clang-format off */
 enum { POLICY_NAME = 64, POLICY_COMMENT = 256, POLICY_POOL_HOSTS = 64, POLICY_HOST_ADDRESSES = 8, POLICY_RULE_NETWORKS = 64 };
+enum { POLICY_PIN_CLIENTS = 25, POLICY_PIN_MAX = 50 }; /* what a KMS host needs of clients, and keeps */
 enum { POLICY_TTL_DEFAULT = 300, POLICY_TTL_MIN = 30, POLICY_TTL_MAX = 86400 };
 
 /* corp.example; *.corp.example, every name below; *, every one below the root; and . alone. */
@@ -39,6 +40,10 @@ struct policy_action_row {
 };
 extern const struct policy_action_row policy_actions[ACTIONS];
 
+/* How a pool is given. Stored: append only. */
+enum policy_choice { CHOICE_ALL, CHOICE_PIN, CHOICES }; /* PIN: one host until enough clients have it */
+extern const char *const choice_names[CHOICES + 1];
+
 struct policy_place { unsigned line, column; }; /* in a file, from 1; 0 = none */
 struct policy_host {
     struct name target;   /* folded */
@@ -49,7 +54,13 @@ struct policy_host {
     struct addr addresses[POLICY_HOST_ADDRESSES];
 };
 struct policy_network { char name[POLICY_NAME]; struct prefix *prefixes; size_t n; };
-struct policy_pool { char name[POLICY_NAME]; bool allow_public; struct policy_host *hosts; size_t n; };
+struct policy_pool {
+    char name[POLICY_NAME];
+    bool allow_public;
+    enum policy_choice choice;
+    uint8_t pin_clients;  /* clients of a pinned host before others are given, too; 0: POLICY_PIN_CLIENTS */
+    struct policy_host *hosts; size_t n;
+};
 struct policy_approved { struct name target; uint16_t port; };
 struct policy_rule {
     char name[POLICY_NAME];

@@ -217,6 +217,14 @@ bool pool_read(struct policy_pool *p, const struct store_bytes *value)
             memcpy(h->addresses[i].ip, ip, 16);
         }
     }
+    p->choice = CHOICE_ALL;
+    p->pin_clients = 0;
+    if (cursor_left(&c) > 0) { /* only where they are not the default */
+        p->choice = cursor_u8(&c);
+        p->pin_clients = cursor_u8(&c);
+    }
+    if (p->choice >= CHOICES || p->pin_clients > POLICY_PIN_MAX)
+        return false;
     return !c.bad && cursor_left(&c) == 0;
 }
 
@@ -250,6 +258,10 @@ struct store_bytes record_write(enum policy_kind kind, const void *object,
         writer_bytes(&w, (const char *)h + HOST_FIRST, HOST_SIZE);
         for (unsigned k = 0; k < h->n_addresses; k++)
             writer_bytes(&w, h->addresses[k].ip, sizeof h->addresses[k].ip);
+    }
+    if (kind == POLICY_POOL && (p->choice != CHOICE_ALL || p->pin_clients != 0)) {
+        writer_u8(&w, (uint8_t)p->choice);
+        writer_u8(&w, p->pin_clients);
     }
     if (kind == POLICY_RULE) {
         writer_bytes(&w, &r->from_ms, offsetof(struct policy_rule, pool) - RULE_FIRST);

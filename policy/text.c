@@ -193,9 +193,13 @@ static const struct field pool_rows[] = {
     {.key = "hosts", FIELD_LIST_OF(policy_pool, hosts, n, struct policy_host *),
      .element = ELEMENT(struct policy_host, host_kind, .key = "a host"), .help = "the KMS hosts"},
     {.key = "allow-public", YESNO(policy_pool, allow_public), .fallback = "no"},
+    {.key = "choice", WORD(policy_pool, choice, choice_names), .fallback = "all"},
+    {.key = "pin-clients", FIELD(policy_pool, pin_clients, uint8_t), .kind = &kind_count, .min = 1, .max = POLICY_PIN_MAX,
+     .fallback = "0"},
     {.key = NULL},
 };
-static const struct field *const hosts_row = pool_rows, pool_map = {.key = "a pool", .rows = pool_rows};
+static const struct field *const hosts_row = pool_rows;
+const struct field policy_pool_map = {.key = "a pool", .rows = pool_rows};
 
 static const struct field rule_rows[] = {
     {.key = "suffixes", FIELD_LIST_OF(policy_rule, suffixes, n_suffixes, struct suffix **),
@@ -286,7 +290,7 @@ static int read_object(struct form *form, const struct field *f, const struct ya
     if (kind == POLICY_NETWORK) {
         field_read(form, &prefixes_row, node, to);
     } else if (kind == POLICY_POOL) {
-        field_read(form, node->kind == YAML_MAP ? &pool_map : pool_rows, node, p);
+        field_read(form, node->kind == YAML_MAP ? &policy_pool_map : pool_rows, node, p);
         if (form->problems == before)
             policy_pool_check(p, &own);
     } else {
@@ -395,10 +399,17 @@ int policy_text_write(const struct policy *p, FILE *f)
         write_field(f, 2, p->networks[i].name, &prefixes_row, &p->networks[i]);
     fputs(p->n_pools > 0 ? "pools:\n" : "", f);
     for (const struct policy_pool *pool = p->pools; pool < p->pools + p->n_pools; pool++) {
-        if (pool->allow_public)
-            fprintf(f, "  %s:\n    allow-public: yes\n", pool->name);
-        write_field(f, pool->allow_public ? 4 : 2, pool->allow_public ? "hosts" : pool->name,
-                    hosts_row, pool);
+        bool is_map = false; /* hosts are written alone where they are all that there is to say */
+
+        for (const struct field *row = hosts_row + 1; row->key != NULL; row++) {
+            if (field_is_default(row, pool))
+                continue;
+            if (!is_map)
+                fprintf(f, "  %s:\n", pool->name);
+            write_field(f, 4, row->key, row, pool);
+            is_map = true;
+        }
+        write_field(f, is_map ? 4 : 2, is_map ? "hosts" : pool->name, hosts_row, pool);
     }
     if (p->n_approved > 0)
         write_field(f, 0, "approved", field_find(&top_map, "approved"), p);

@@ -14,8 +14,9 @@
  * of a whole file name must be in it. 0, -EINVAL, -ENOMEM. */
 int policy_text_read(struct policy *out, const char *file, const char *text, size_t len, bool whole,
                      struct diags *d);
-/* What a rule consists of, its suffixes first; also the options of `policy rule set`. */
-extern const struct field policy_rule_map;
+/* What a rule and a pool consist of, suffixes and hosts first; also options of `policy rule set` and
+ * `policy pool set`. */
+extern const struct field policy_rule_map, policy_pool_map;
 /* Canonical: equal policies are equal texts. The policy is sorted. */
 int policy_text_write(const struct policy *, FILE *);
 /* RFC 3339, UTC, without a fraction of zero. Returns out. */

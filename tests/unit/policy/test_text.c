@@ -34,6 +34,11 @@ static const struct round {
      "    - {target: k2.c.d, port: 1700, priority: 10, weight: 5, addresses: [10.0.0.9, "
      "fd00::1], probe: no}\n  q:\n    allow-public: yes\n    hosts:\n"
      "      - {target: k.c.d, addresses: [8.8.8.8]}\napproved: [a.c.d, b.c.d:99]\n"},
+    {"how the hosts of a pool are given",
+     "pools: {q: {hosts: [k.c.d], pin-clients: 50}, p: {hosts: k.c.d, choice: pin}, r: {hosts: "
+     "[k.c.d], choice: all}}\n",
+     "pools:\n  p:\n    choice: pin\n    hosts:\n      - k.c.d\n"
+     "  q:\n    pin-clients: 50\n    hosts:\n      - k.c.d\n  r:\n    - k.c.d\n"},
     {"rule with defaults said",
      POOL "rules: {r: {suffixes: [B.c, a.c, b.c.], action: fill, when: [missing], mode: live, ttl: "
           "300, pool: p, break-dnssec: no, comment: \"\"}}\n",
@@ -124,6 +129,8 @@ static const struct refusal {
     {"pools: {p: [{target: a.b, port: 0}]}", "2:33 1 to 65535"},
     {"pools: {p: [\"a.b,address=8.8.8.8\"]}", "2:9 allow-public"},
     {"pools: {p: []}", "2:9 no host"},
+    {"pools: {p: {hosts: [a.b], choice: pn}}", "2:35 did you mean pin?"},
+    {"pools: {p: {hosts: [a.b], pin-clients: 0}}", "2:40 1 to 50"},
     {"pools: {p: [a.b, c.d, \"a.b,priority=1\"]}", "2:9 host a.b:1688 is there twice"},
     {"pools: {p: [\"a.b,address=fd00::1,address=2600::1\"]}", "2:9 the public address 2600::1"},
     {POOL "rules: {r: {suffixes: [_vlmcs._tcp.a.b], pool: p}}", "3:24 _vlmcs._tcp"},
