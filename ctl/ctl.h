@@ -191,8 +191,9 @@ int ctl_api_result(const struct ctl *, int status, const json_t *reply);
 /* Prints the answer that came with that code as JSON, or by its rows (NULL: that is done). Takes
  * the reply; returns the code. */
 int ctl_show_reply(const struct ctl *, int code, json_t *reply, const struct ctl_row *rows);
-/* The daemon's status, owned by the caller; NULL: it does not answer. No message. */
-json_t *ctl_api_status(const struct ctl *);
+/* What the daemon tells, owned by the caller; NULL: it does not answer. No message. */
+json_t *ctl_api_get(const struct ctl *, const char *path);
+#define ctl_api_status(c) ctl_api_get(c, "/v1/status")
 int query_run(struct ctl *);
 /* --- ctl/explain.c */
 extern const struct ctl_option explain_options[];

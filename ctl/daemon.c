@@ -73,11 +73,11 @@ int ctl_api(const struct ctl *c, const struct ctl_part *path, const json_t *post
     return status;
 }
 
-json_t *ctl_api_status(const struct ctl *c)
+json_t *ctl_api_get(const struct ctl *c, const char *path)
 {
     json_t *reply = NULL;
 
-    if (ctl_api(c, CTL_PATH({"/v1/status", ""}), NULL, ALIVE_TIMEOUT_S, &reply) == 200)
+    if (ctl_api(c, CTL_PATH({path, ""}), NULL, ALIVE_TIMEOUT_S, &reply) == 200)
         return reply;
     json_decref(reply);
     return NULL;

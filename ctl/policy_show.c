@@ -65,8 +65,10 @@ static json_t *object_row(enum policy_kind kind, const union policy_object *o)
     if (kind == POLICY_NETWORK)
         return json_pack("{s:s,s:o}", "name", o->name, "prefixes", list);
     if (kind == POLICY_POOL)
-        return json_pack("{s:s,s:o,s:b}", "name", o->name, "hosts", list, "allow_public",
-                         o->pool.allow_public);
+        return json_pack("{s:s,s:o,s:b,s:s,s:i}", "name", o->name, "hosts", list, "allow_public",
+                         o->pool.allow_public, "choice", choice_names[o->pool.choice],
+                         "pin_clients",
+                         o->pool.pin_clients ? o->pool.pin_clients : POLICY_PIN_CLIENTS);
     when = json_array();
     for (size_t i = 0; i < r->n_networks; i++)
         json_array_append_new(list, json_string(r->networks[i]));
@@ -91,7 +93,7 @@ static const struct {
     struct column columns[12];
 } lists[] = {
     [POLICY_NETWORK] = {"network", {{"name", "NETWORK", T, 0}, {"prefixes", NULL, L, 0}}},
-    [POLICY_POOL] = {"pool", {{"name", "POOL", T, 0}, {"hosts", NULL, L, 0}, {"allow_public", "PUBLIC", T, 0}}},
+    [POLICY_POOL] = {"pool", {{"name", "POOL", T, 0}, {"hosts", NULL, L, 0}, {"choice", NULL, T, 0}, {"pin_clients", "UNTIL", N, 5}, {"allow_public", "PUBLIC", T, 4}}},
     [POLICY_APPROVED] = {"approved host", {{"host", NULL, T, 0}, {"port", NULL, N, 0}, {"by", NULL, T, 0}}},
     [POLICY_RULE] = {"rule", {
         {"name", "RULE", T, 0}, {"action", NULL, T, 0}, {"mode", NULL, T, 0}, {"networks", NULL, L, 0},
@@ -99,6 +101,9 @@ static const struct {
         {"from", NULL, TIME, 4}, {"until", NULL, TIME, 3}, {"comment", NULL, T, 6}}},
     [SUFFIXES] = {"rule", {{"suffix", NULL, T, 0}, {"rule", NULL, T, 0}}},
 };
+static const struct column health_columns[] = {
+    {"pool", NULL, T, 0}, {"host", NULL, T, 0}, {"port", NULL, N, 0}, {"state", NULL, T, 0}, {"since", NULL, TIME, 0},
+    {"last_error", "LAST ERROR", T, 0}, {"addresses", NULL, L, 2}, {0}};
 static const struct column summary_columns[] = {
     {"serial", "serial", N, 0}, {"digest", "digest", T, 0}, {"time", "changed", TIME, 0}, {"rules", "rules", N, 0},
     {"suffixes", "suffixes", N, 0}, {"networks", "networks", N, 0}, {"pools", "pools", N, 0},
@@ -112,11 +117,34 @@ static const struct column test_columns[] = {
     {"outcome", "GOT", T, 0}, {"rule", NULL, T, 0}, {"result", NULL, T, 0}, {0}};
 /* clang-format on */
 
+/* What the daemon knows of the pool's hosts, to the list and to the pool's row. */
+static void add_health(json_t *list, const json_t *health, const struct policy_pool *p, json_t *row)
+{
+    const json_t *known = json_object_get(health, "hosts"), *one;
+    json_t *of_pool = json_array(), *o;
+    char name[NAME_TEXT];
+    size_t k;
+
+    for (const struct policy_host *h = p->hosts; h < p->hosts + p->n; h++) {
+        o = json_pack("{s:s,s:s,s:i,s:s}", "pool", p->name, "host", name_print(&h->target, name),
+                      "port", (int)h->port, "state", h->probe ? "unknown" : "not probed");
+        json_array_foreach(
+            known, k, one) if (h->probe && json_is_integer(json_object_get(one, "since")) &&
+                               strcmp(json_string_value(json_object_get(one, "host")), name) == 0 &&
+                               json_integer_value(json_object_get(one, "port")) == h->port)
+            json_object_update(o, (json_t *)(uintptr_t)one);
+        json_array_append(list, o);
+        json_array_append_new(of_pool, o);
+    }
+    json_object_set_new(row, "health", of_pool);
+}
+
 static int show_list(struct ctl *c, int what, const char *name)
 {
     enum policy_kind kind = what == SUFFIXES ? POLICY_RULE : (enum policy_kind)what;
     struct listing l = {.name = name};
     const union policy_object *o;
+    json_t *health, *hosts, *row;
     char text[SUFFIX_TEXT];
     uint64_t n = c->format == FORMAT_TABLE ? TABLE_ROWS : SIZE_MAX;
     struct policy p;
@@ -128,11 +156,16 @@ static int show_list(struct ctl *c, int what, const char *name)
         return code;
     l.limit = (size_t)n;
     l.rows = json_array();
+    health = kind == POLICY_POOL ? ctl_api_get(c, "/v1/health") : NULL;
+    hosts = json_array();
     for (size_t i = 0; (o = policy_object(&p, kind, i)); i++) {
         if (kind == POLICY_APPROVED)
             add_listed_host(&l, &o->approved, "list", "");
-        else if (what != SUFFIXES && wants(&l, o->name))
-            json_array_append_new(l.rows, object_row(kind, o));
+        else if (what != SUFFIXES && wants(&l, o->name)) {
+            json_array_append_new(l.rows, row = object_row(kind, o));
+            if (health)
+                add_health(hosts, health, &o->pool, row);
+        }
         for (size_t k = 0; what == SUFFIXES && k < o->rule.n_suffixes; k++)
             if (wants(&l, o->name)) /* of a million suffixes, few may be shown */
                 json_array_append_new(l.rows, json_pack("{s:s,s:s}", "suffix",
@@ -147,6 +180,12 @@ static int show_list(struct ctl *c, int what, const char *name)
         code = ctl_fail(EXIT_NOT_FOUND, "there is no %s %s", lists[what].one, name);
     else
         table_print(c, words[what], lists[what].columns, l.rows);
+    if (c->format == FORMAT_TABLE && json_array_size(hosts) > 0) {
+        ctl_line("%s", "");
+        table_print(c, "hosts", health_columns, hosts);
+    }
+    json_decref(hosts);
+    json_decref(health);
     if (l.left > 0)
         ctl_note("%zu more; --limit shows more of them", l.left);
     json_decref(l.rows);

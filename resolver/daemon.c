@@ -257,7 +257,7 @@ static void raise_descriptors(const struct settings *s, int n_workers)
 {
     struct rlimit limit;
     rlim_t want = (rlim_t)s->limits.tcp_connections + 2 * (rlim_t)s->limits.in_flight + 128 +
-                  (rlim_t)n_workers * (rlim_t)(2 * s->server.n_listen + 4);
+                  PROBER_SOCKETS + (rlim_t)n_workers * (rlim_t)(2 * s->server.n_listen + 4);
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= want)
         return;
@@ -298,7 +298,8 @@ static int make_parts(struct daemon *d, const struct listener *listeners)
             return -ENOMEM;
     }
     d->own = d->workers[d->n_workers];
-    return 0;
+    d->prober = prober_new(d->workers, d->n_workers);
+    return d->prober != NULL ? 0 : -ENOMEM;
 }
 
 static void watch(struct daemon *d, evutil_socket_t fd, short what, event_callback_fn call,
@@ -396,8 +397,10 @@ int daemon_run(const char *settings_path, const char *const *assign)
         pthread_join(d.threads[i], NULL);
     }
     control_close(d.control);
+    prober_stop(d.prober);
     for (int i = 0; i <= d.n_workers; i++)
         worker_free(d.workers[i]);
+    prober_free(d.prober);
     verifier_stop(&d.verifier);
     auditor_note(&d.auditor, AUDIT_STOP, "stopped", NULL);
     auditor_stop(&d.auditor);

@@ -10,7 +10,7 @@
 
 #include "control/control.h"
 #include "policy/records.h"
-#include "resolver/threads.h"
+#include "resolver/probe.h"
 
 enum { DAEMON_MAX_WORKERS = 256, DAEMON_PROBLEM = 600 };
 enum { EXIT_INVALID = 5 }; /* the settings have problems */
@@ -29,6 +29,7 @@ struct daemon {
     struct worker *own; /* the main thread's worker, whose loop is the main loop */
     struct auditor auditor;
     struct verifier verifier;
+    struct prober *prober;
     struct control *control; /* NULL: not usable */
     struct event *events[8]; /* owned: signals, the tick, the API's */
     int n_events;

@@ -25,12 +25,13 @@ struct io_timer {
     void *space[IO_TIMER_SPACE]; /* for the io's list or event */
 };
 
-enum io_kind { IO_UDP, IO_TCP };
+enum io_kind { IO_UDP, IO_TCP, IO_CONNECT /* TCP that is connected, and closed at once */ };
 
 /* A connection to a server; it does not move while it is open. */
 struct io_peer {
     /* One datagram, or one whole message of a TCP stream (without its length). NULL: it was
-     * refused, reset, closed, unreachable, and is closed; len is -errno. Never from inside ask. */
+     * refused, reset, closed, unreachable, and is closed; len is -errno, or 0 for IO_CONNECT that
+     * was connected. Never from inside ask. */
     void (*receive)(struct io_peer *, const uint8_t *message, ssize_t len);
     void *handle; /* the io's own, as what follows is; NULL when closed */
     void *space[IO_PEER_SPACE];
@@ -38,7 +39,7 @@ struct io_peer {
 
 struct io {
     /* Opens a connected socket to a server, UDP on a fresh random port, and sends one message;
-     * TCP adds the length. 0 or -errno: then it is closed. */
+     * TCP adds the length; CONNECT sends none. 0 or -errno: then it is closed. */
     int (*ask)(struct io *, struct io_peer *, const struct addr *server, enum io_kind,
                const uint8_t *message, size_t len);
     void (*close)(struct io *, struct io_peer *);                      /* closed already: fine */

@@ -32,8 +32,8 @@ struct io_event {
 struct link {
     struct io_event *home;
     int fd;
-    struct event event;         /* UDP */
-    struct bufferevent *stream; /* TCP; NULL: UDP */
+    struct event event;         /* UDP and CONNECT */
+    struct bufferevent *stream; /* TCP; NULL: the others */
 };
 
 _Static_assert(sizeof(struct event) <= sizeof(void *[IO_TIMER_SPACE]), "a timer holds its event");
@@ -134,6 +134,19 @@ static void on_stream_end(struct bufferevent *stream, short what, void *arg)
     fail_peer(arg, (what & BEV_EVENT_ERROR) != 0 ? -errno : -ECONNRESET);
 }
 
+/* CONNECT: the socket tells how it ended. */
+static void on_connected(evutil_socket_t fd, short what, void *arg)
+{
+    struct io_peer *peer = arg;
+    socklen_t len = sizeof(int);
+    int error = EIO;
+
+    (void)what;
+    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    close_peer(NULL, peer);
+    peer->receive(peer, NULL, -error);
+}
+
 static int ask_server(struct io *io, struct io_peer *peer, const struct addr *server,
                       enum io_kind kind, const uint8_t *message, size_t len)
 {
@@ -144,7 +157,7 @@ static int ask_server(struct io *io, struct io_peer *peer, const struct addr *se
     struct addr any = {.ip = {[10] = mapped, [11] = mapped}};
     struct sockaddr_storage to, from;
     socklen_t to_len = addr_to_sockaddr(server, &to);
-    int type = kind == IO_TCP ? SOCK_STREAM : SOCK_DGRAM;
+    int type = kind == IO_UDP ? SOCK_DGRAM : SOCK_STREAM;
     int omit = IP_PMTUDISC_OMIT, rc = -1;
 
     *l = (struct link){.home = self,
@@ -152,7 +165,10 @@ static int ask_server(struct io *io, struct io_peer *peer, const struct addr *se
     if (l->fd < 0)
         return -errno;
     peer->handle = l;
-    event_assign(&l->event, self->base, l->fd, EV_READ | EV_PERSIST, on_datagram, peer);
+    if (kind == IO_CONNECT)
+        event_assign(&l->event, self->base, l->fd, EV_WRITE, on_connected, peer);
+    else
+        event_assign(&l->event, self->base, l->fd, EV_READ | EV_PERSIST, on_datagram, peer);
     /* A UDP port that nobody can foresee, of all that may be used; the kernel's choice if
      * those that were drawn are taken. */
     for (int i = 0; kind == IO_UDP && rc != 0 && i < PORT_TRIES; i++) {
@@ -168,7 +184,7 @@ static int ask_server(struct io *io, struct io_peer *peer, const struct addr *se
         close_peer(io, peer);
         return rc;
     }
-    if (kind == IO_UDP) {
+    if (kind != IO_TCP) {
         rc = event_add(&l->event, NULL);
     } else if ((l->stream = bufferevent_socket_new(self->base, l->fd, BEV_OPT_CLOSE_ON_FREE)) ==
                NULL) {

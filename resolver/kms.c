@@ -10,7 +10,7 @@
  *   5 decide, build, record, keep
  *
  * Of a decision its image and its audit event are kept, with a stamp (policy state, settings
- * generation): any change makes it a miss. It is valid between the last and the next `from` or
+ * generation, health of the hosts): any change makes it a miss. It is valid between the last and the next `from` or
  * `until` of a candidate, which are compared at each use, since the wall clock may be set.
  * Decisions on failed, stale or uncached verdicts are not kept: the next question may get a
  * better answer. Images of our own are built in scratch->second.
@@ -66,6 +66,26 @@ static uint32_t ttl_given(const struct real *r, const struct policy_decision *d,
     return unsure && ttl > STALE_TTL_S ? STALE_TTL_S : (uint32_t)ttl;
 }
 
+/* The addresses of a host: those of the policy, else those that its name has, as far as known. */
+static void write_addresses(struct writer *w, const struct policy_host *h,
+                            const struct health_target *t, uint32_t ttl)
+{
+    const bool resolved = h->n_addresses == 0 && t != NULL && !t->is_pinned;
+    const struct addr *list = resolved ? t->addresses : h->addresses;
+    const int n = resolved ? t->n_addresses : h->n_addresses;
+
+    if (resolved && ttl > t->ttl)
+        ttl = t->ttl;
+    for (int k = 0; k < n; k++) {
+        bool v4 = addr_is_v4(&list[k]);
+
+        /* Its name is written out, too: records that move are pointed at by none. */
+        writer_bytes(w, h->target.data, h->target.len);
+        image_record(w, SECTION_ADDITIONAL, 0, v4 ? TYPE_A : TYPE_AAAA, ttl, v4 ? 4 : 16);
+        writer_bytes(w, list[k].ip + (v4 ? 12 : 0), v4 ? 4 : 16);
+    }
+}
+
 /* What the decision delivers: its length, 0 when there is nothing (SERVFAIL). `ours`: of
  * nothing that the real DNS says, so that its TTLs are whole each time. */
 static size_t make_image(const struct view *v, const struct query *q,
@@ -73,6 +93,7 @@ static size_t make_image(const struct view *v, const struct query *q,
 {
     struct writer w = writer_make(v->scratch->second, DNS_MAX_MESSAGE);
     const struct real *r = &q->real;
+    const struct health_choice *choice = &v->scratch->choice;
     const bool pool = is_pool(d->outcome);
     const uint32_t ttl = pool ? ttl_given(r, d, d->ttl) : 0;
 
@@ -82,24 +103,17 @@ static size_t make_image(const struct view *v, const struct query *q,
     for (int i = 0; pool && i < d->n_hosts; i++) {
         const struct policy_host *h = &d->hosts[i];
 
+        if ((choice->given >> i & 1) == 0)
+            continue;
         image_record(&w, SECTION_ANSWER, DNS_HEADER, TYPE_SRV, ttl, 6u + h->target.len);
         writer_u16(&w, h->priority);
         writer_u16(&w, h->weight);
         writer_u16(&w, h->port);
         writer_bytes(&w, h->target.data, h->target.len); /* RFC 2782: never compressed */
     }
-    for (int i = 0; pool && i < d->n_hosts; i++) {
-        const struct policy_host *h = &d->hosts[i];
-
-        for (int k = 0; k < h->n_addresses; k++) {
-            bool v4 = addr_is_v4(&h->addresses[k]);
-
-            /* Its name is written out, too: records that move are pointed at by none. */
-            writer_bytes(&w, h->target.data, h->target.len);
-            image_record(&w, SECTION_ADDITIONAL, 0, v4 ? TYPE_A : TYPE_AAAA, ttl, v4 ? 4 : 16);
-            writer_bytes(&w, h->addresses[k].ip + (v4 ? 12 : 0), v4 ? 4 : 16);
-        }
-    }
+    for (int i = 0; pool && i < d->n_hosts; i++)
+        if (choice->given >> i & 1)
+            write_addresses(&w, &d->hosts[i], choice->targets[i], ttl);
     if (pool)
         return w.full ? 0 : w.len;
     /* A negative answer of our own: with a SOA, or resolvers in front would ask again
@@ -189,15 +203,29 @@ static void event_decided(const struct view *v, struct query *q, const struct po
     }
     if (is_pool(d->outcome))
         for (int i = 0; i < d->n_hosts; i++)
-            add_host(e->answer, &e->n_answer, &d->hosts[i].target, d->hosts[i].port);
+            if (v->scratch->choice.given >> i & 1)
+                add_host(e->answer, &e->n_answer, &d->hosts[i].target, d->hosts[i].port);
 }
 
 /* In front of the packed event. */
 struct kept {
-    uint64_t stamp[3], since_ms, until_ms;
+    uint64_t stamp[4], since_ms, until_ms;
+    struct pin *pin; /* of the one host that is given until it has so many clients; or NULL */
     int ede;
+    uint8_t pin_clients;
     bool ours;
 };
+
+/* What must be the same for a kept decision to be good. */
+static void make_stamp(const struct view *v, const struct query *q, uint64_t stamp[4])
+{
+    const struct health *h = view_health(v);
+
+    stamp[0] = store_state(v->policy->txn);
+    stamp[1] = v->settings->generation;
+    stamp[2] = q->networks.key;
+    stamp[3] = h != NULL ? h->epoch : 0;
+}
 
 static struct cache_key decision_key(const struct view *v, const struct query *q)
 {
@@ -231,14 +259,14 @@ static enum answer send_decided(const struct view *v, struct query *q, const uin
 /* The same client range asked before, and nothing has changed since. */
 static bool find_kept(const struct view *v, struct query *q, struct now now, enum answer *result)
 {
-    const uint64_t stamp[] = {store_state(v->policy->txn), v->settings->generation,
-                              q->networks.key};
     const struct cache_key key = decision_key(v, q);
     uint8_t *image = v->scratch->image, note[CACHE_MAX_NOTE];
     size_t len = 0, note_len = sizeof note;
     struct cache_facts f;
+    uint64_t stamp[4];
     struct kept k;
 
+    make_stamp(v, q, stamp);
     if (cache_get(v->cache, &key, now.mono_ms, image, sizeof v->scratch->image, &len, &f, note,
                   &note_len) != CACHE_HIT)
         return false;
@@ -246,6 +274,8 @@ static bool find_kept(const struct view *v, struct query *q, struct now now, enu
     if (memcmp(k.stamp, stamp, sizeof stamp) != 0 || now.wall_ms < k.since_ms ||
         now.wall_ms >= k.until_ms)
         return false;
+    if (k.pin != NULL && !pin_takes(k.pin, k.pin_clients, &q->client.addr, now.wall_ms, true))
+        return false; /* it has its clients: others are given, too */
     COUNT(v->stats, kms_decision_hits);
     audit_event_unpack(&q->event, note + sizeof k, note_len - sizeof k);
     event_asked(v, q, now);
@@ -255,6 +285,24 @@ static bool find_kept(const struct view *v, struct query *q, struct now now, enu
         image_age(image, len, (uint32_t)((now.mono_ms - f.stored_ms) / 1000), 0, UINT32_MAX);
     *result = send_decided(v, q, image, len, k.ede);
     return true;
+}
+
+/* Those of the decision's hosts that this client is given, into scratch->choice. */
+static void choose_hosts(const struct view *v, const struct query *q, struct now now,
+                         struct kept *k)
+{
+    const struct policy_decision *d = &v->scratch->decision;
+    struct health_choice *c = &v->scratch->choice;
+
+    health_choose(view_health(v), d, &q->client.addr, now.wall_ms, !v->trace, c);
+    if (c->pinned >= 0 && c->targets[c->pinned] != NULL) {
+        k->pin = c->targets[c->pinned]->pin;
+        k->pin_clients = health_pin_clients(d);
+    }
+    if (c->down != 0)
+        COUNT(v->stats, kms_hosts_down);
+    if (c->pinned >= 0)
+        COUNT(v->stats, kms_pinned);
 }
 
 /* Builds, records and sends what was decided; keeps it, unless it may soon be another. */
@@ -271,8 +319,11 @@ static enum answer carry_out(const struct view *v, struct query *q, bool keep, s
     uint8_t note[CACHE_MAX_NOTE];
     const uint8_t *image;
     struct cache_key key;
-    size_t len = make_image(v, q, d, &image, &k.ours), packed;
+    size_t len, packed;
 
+    if (is_pool(d->outcome))
+        choose_hosts(v, q, now, &k);
+    len = make_image(v, q, d, &image, &k.ours);
     if (d->reason == REASON_DAMAGED)
         COUNT(v->stats, kms_damaged);
     if (d->reason == REASON_RULE && policy_actions[d->action].outcome != 0)
@@ -282,9 +333,7 @@ static enum answer carry_out(const struct view *v, struct query *q, bool keep, s
     event_decided(v, q, d, len > 0 ? dns_rcode(image, len) : RCODE_SERVFAIL, now);
     if (keep && !v->trace && len > 0 && good_ms > 0 && d->reason != REASON_DAMAGED &&
         (packed = audit_event_pack(&q->event, note + sizeof k, sizeof note - sizeof k)) > 0) {
-        k.stamp[0] = store_state(v->policy->txn);
-        k.stamp[1] = v->settings->generation;
-        k.stamp[2] = q->networks.key;
+        make_stamp(v, q, k.stamp);
         memcpy(note, &k, sizeof k);
         key = decision_key(v, q);
         (void)cache_put(v->cache, &key, &facts, image, len, note, sizeof k + packed);

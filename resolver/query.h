@@ -16,6 +16,7 @@
 #include "base/number.h"
 #include "cache/cache.h"
 #include "policy/decide.h"
+#include "resolver/health.h"
 #include "resolver/stats.h"
 #include "settings/settings.h"
 #include "wire/present.h"
@@ -27,6 +28,7 @@ struct scratch {
     struct srv srv[SRV_MAX];
     struct policy_match match;
     struct policy_decision decision;
+    struct health_choice choice; /* of the decision's hosts */
 };
 
 /* All that answering may look at. One per worker and settings generation. */
@@ -37,9 +39,15 @@ struct view {
     struct random *random;
     struct worker_stats *stats;
     struct scratch *scratch;
-    bool trace;     /* explain: decisions are made anew and are not kept */
-    unsigned users; /* flights that began with it; one while it is the newest */
+    struct health *const *health; /* the worker's newest; NULL, or it is: all hosts are up */
+    bool trace;                   /* explain: decisions are made anew and are not kept */
+    unsigned users;               /* flights that began with it; one while it is the newest */
 };
+
+static inline const struct health *view_health(const struct view *v)
+{
+    return v->health != NULL ? *v->health : NULL;
+}
 
 /* Begins the policy reader if the batch has not yet; false: no policy. The batch ends it. */
 static inline bool view_policy(const struct view *v)

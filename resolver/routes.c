@@ -11,7 +11,7 @@
 #include "base/str.h"
 #include "resolver/explain.h"
 
-enum { OUTPUT_IDLE_S = 30 };
+enum { OUTPUT_IDLE_S = 30, DOWN_SHOWN = 10 };
 
 struct number {
     const char *name;
@@ -184,6 +184,53 @@ static json_t *find_problems(const struct daemon *d, const struct store_health *
     return list;
 }
 
+/* A line for each KMS host that is down, as far as a screen has room. */
+static void find_down(const struct daemon *d, json_t *list)
+{
+    const struct health *h = prober_health(d->prober);
+    size_t n = 0, left = h != NULL ? h->left : 0;
+    char name[NAME_TEXT], time[NUMBER_TEXT];
+
+    for (size_t i = 0; h != NULL && i < h->n; i++) {
+        const struct health_target *t = &h->targets[i];
+
+        if (t->is_down && n++ < DOWN_SHOWN)
+            problem(list, true, "health: %s:%u has been down since %s: %s",
+                    name_print(&t->target, name), (unsigned)t->port,
+                    time_print_local(t->since_ms, time), health_errors[t->error]);
+    }
+    problem(list, n > DOWN_SHOWN,
+            "health: %zu more KMS hosts are down: waymarkctl policy show pools", n - DOWN_SHOWN);
+    problem(list, left > 0, "health: %zu KMS hosts are not tried: pools have more than %d", left,
+            (int)HEALTH_TARGETS);
+}
+
+/* What is known of each KMS host. */
+static void get_health(void *context, struct control_request *r)
+{
+    struct daemon *d = context;
+    const struct health *h = prober_health(d->prober);
+    json_t *list = json_array(), *addresses;
+    char text[ADDR_TEXT], name[NAME_TEXT];
+
+    for (size_t i = 0; h != NULL && i < h->n; i++) {
+        const struct health_target *t = &h->targets[i];
+
+        addresses = json_array();
+        for (int k = 0; k < t->n_addresses; k++)
+            json_array_append_new(addresses, json_string(addr_print(&t->addresses[k], text)));
+        json_array_append_new(list,
+                              json_pack("{s:s,s:i,s:s,s:I,s:s?,s:o}", "host",
+                                        name_print(&t->target, name), "port", (int)t->port, "state",
+                                        t->since_ms == 0 ? "unknown"
+                                        : t->is_down     ? "down"
+                                                         : "up",
+                                        "since", (json_int_t)t->since_ms, "last_error",
+                                        or_null(health_errors[t->error]), "addresses", addresses));
+    }
+    control_answer(r, 200, json_pack("{s:o}", "hosts", list));
+}
+
 static void get_status(void *context, struct control_request *r)
 {
     struct daemon *d = context;
@@ -207,6 +254,7 @@ static void get_status(void *context, struct control_request *r)
     }
     problems = find_problems(d, &h, rc, number_of(stats, "kms_damaged"), &audit, dropped, &without);
     outputs = tell_outputs(d, problems);
+    find_down(d, problems);
     while (special_next_reverse(d->own->listen.view, &at, zone))
         json_array_append_new(reverse, json_string(zone));
     for (int i = 0; i < s->server.n_listen; i++)
@@ -516,6 +564,7 @@ const struct control_route daemon_routes[] = {
     {"GET", "/v1/status", get_status},
     {"GET", "/v1/stats", get_stats},
     {"GET", "/v1/upstreams", get_upstreams},
+    {"GET", "/v1/health", get_health},
     {"GET", "/v1/cache/", get_cache},
     {"GET", "/v1/explain", explain_question},
     {"POST", "/v1/explain", explain_question},

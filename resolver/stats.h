@@ -50,6 +50,8 @@
     X(kms_coherent) /* NXDOMAIN made NODATA at a filled name */ \
     X(kms_deadline) /* KMS questions that met their deadline */ \
     X(kms_damaged) /* decisions on damaged policy records */ \
+    X(kms_hosts_down) /* decisions whose pool has a host that is down */ \
+    X(kms_pinned) /* decisions for the one host of a pool that is pinned */ \
     X(audit_dropped) /* events dropped, ring full */ \
     X(upstream_queries) /* questions sent to servers */ \
     X(upstream_replies) /* replies accepted */ \

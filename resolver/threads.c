@@ -106,6 +106,7 @@ void worker_take(struct worker *w, void *generation)
         .random = &w->random,
         .stats = &w->stats,
         .scratch = &w->scratch,
+        .health = &w->health,
         .users = 1,
     };
     if (w->listen.view != NULL)
@@ -113,6 +114,12 @@ void worker_take(struct worker *w, void *generation)
     w->listen.view = v;
     if (w->listen.forwarder != NULL)
         forwarder_limit(w->listen.forwarder, slots > SLOTS_MIN ? slots : SLOTS_MIN);
+}
+
+void worker_learn(struct worker *w, void *health)
+{
+    health_release(w->health);
+    w->health = health;
 }
 
 /* All that wait are answered, before their sockets close. */
@@ -174,6 +181,7 @@ void worker_free(struct worker *w)
     close(w->mail[0]);
     close(w->mail[1]);
     unpin(w->listen.view);
+    health_release(w->health);
     if (w->policy != NULL)
         policy_reader_free(w->policy);
     event_base_loop(w->listen.base, EVLOOP_NONBLOCK); /* where streams come to their end */

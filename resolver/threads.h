@@ -33,6 +33,7 @@ struct worker {
     struct cache *cache;
     struct random random;
     struct policy_reader *policy;
+    struct health *health; /* newest; NULL: none yet */
     struct scratch scratch;
     struct udp *udp; /* NULL: it has no listeners */
     struct tcp *tcp;
@@ -57,6 +58,8 @@ void worker_post(struct worker *, void (*run)(struct worker *, void *arg), void 
  * before stays); the end: what waits is answered, the listeners close. */
 void worker_take(struct worker *, void *generation);
 void worker_end(struct worker *, void *);
+/* To be posted: the health of the KMS hosts from now on, whose use is handed over. */
+void worker_learn(struct worker *, void *health);
 
 struct auditor {
     struct audit_writer *writer; /* NULL: nothing is recorded */

@@ -74,10 +74,18 @@ OPTION(kms, max_negative_ttl_ms, DURATION, (0, DAY), "max-negative-ttl", "60s", 
        "A negative answer to them is kept for at most this time.")
 OPTION(kms, explain_in_edns, YESNO, (), "explain-in-edns", "no", 0,
        "Clients with EDNS are told which rule decided (RFC 8914).")
-OPTION(kms, probe_interval_ms, DURATION, (SECOND, DAY), "probe-interval", "30s", UNUSED,
-       "How often KMS hosts are tried by TCP.")
-OPTION(kms, probe_timeout_ms, DURATION, (10, MINUTE), "probe-timeout", "2s", UNUSED,
+OPTION(
+    kms, probe_interval_ms, DURATION, (0, DAY), "probe-interval", "30s", 0,
+    "How often each KMS host of a pool is tried by a TCP connection, closed at once; one that is "
+    "down is not given while another is up. 0 is never.")
+OPTION(kms, probe_timeout_ms, DURATION, (10, MINUTE), "probe-timeout", "2s", 0,
        "How long one such try waits.")
+OPTION(kms, probe_rise, NUMBER, (1, 10), "probe-rise", "1", 0,
+       "A host that is down is up again after so many good tries in a row.")
+OPTION(
+    kms, probe_fall, NUMBER, (1, 10), "probe-fall", "2", 0,
+    "A host is down after so many failed tries in a row. A failed one is repeated after a quarter "
+    "of the interval.")
 END(kms)
 
 SECTION(policy, "The policy database, which `waymarkctl` edits.")

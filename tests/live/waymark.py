@@ -57,6 +57,7 @@ class Waymark:
         base = {
             'server': {'name': 'test', 'listen': [f'127.0.0.1:{self.port}'], 'workers': 2, 'user': '',
                        'state-dir': self.state, 'run-dir': self.run},
+            'kms': {'probe-interval': 0},  # the KMS hosts of most tests are nowhere
             'audit': {'commit-interval': '20ms', 'max-rate': 1000000, 'max-rate-client': 1000000},
         }
         if upstream:

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * probe.c -- a place for each host of a pool, in which it stays for life: what is known of it,
+ * its sockets while it is tried, and the clients that it was given to.
+ *
+ *   on_tick     the hosts, when the policy has changed; those whose time has come; what is new
+ *   resolve     A, then AAAA, as a question of our own; pinned addresses are not asked for
+ *   try_all     all addresses at once, closed when one accepts, or at the end of the time
+ *
+ * At most AT_ONCE hosts are tried at a time. The time of the next try varies, so that hosts that
+ * came together spread over the interval, and is never later than the interval.
+ */
+#include "resolver/probe.h"
+
+#include <stdlib.h>
+
+enum { AT_ONCE = 64, TICK_MS = 500, HURRY_MS = 20, INTERVAL_MIN_MS = 100, TTL_MAX_S = 60 };
+_Static_assert(AT_ONCE *(int)POLICY_HOST_ADDRESSES == (int)PROBER_SOCKETS, "one for each address");
+
+struct probe {
+    struct health_target t;
+    struct pin pin;
+    bool used, wanted; /* wanted: the policy names it, when it was read last */
+    bool pins;         /* a pool pins it */
+    uint64_t due_ms;
+    /* While it is tried. */
+    struct prober *home;
+    bool asking, busy;
+    uint16_t type;           /* A, then AAAA */
+    bool unsure;             /* one of the two could not be found out */
+    struct health_target is; /* addresses and TTL as they are resolved */
+    unsigned n_open;
+    enum health_error error;
+    struct io_timer limit;
+    struct
+    try {
+        struct io_peer peer;
+        struct probe *of;
+    }
+    tries[POLICY_HOST_ADDRESSES];
+};
+
+struct prober {
+    struct worker *const *workers;
+    int n_workers;
+    struct worker *own;
+    struct io_timer tick;
+    uint64_t state; /* of the policy, when it was read */
+    bool stopped, changed, is_off;
+    unsigned n_busy;
+    size_t left;
+    uint64_t epoch;
+    struct health *health; /* newest */
+    struct policy_host hosts[POLICY_POOL_HOSTS];
+    struct query q;
+    uint8_t wire[512], out[DNS_MAX_MESSAGE];
+    struct probe places[HEALTH_TARGETS];
+};
+
+static struct io *io_of(const struct probe *p)
+{
+    return p->home->own->listen.io;
+}
+
+static uint64_t interval_of(const struct prober *pr)
+{
+    uint64_t ms = pr->own->listen.view->settings->kms.probe_interval_ms;
+
+    return ms > 0 && ms < INTERVAL_MIN_MS ? INTERVAL_MIN_MS : ms;
+}
+
+static void tick_at(struct prober *pr, uint64_t at_ms)
+{
+    if (!pr->stopped && (pr->tick.at_ms == 0 || at_ms < pr->tick.at_ms))
+        pr->own->listen.io->timer_set(pr->own->listen.io, &pr->tick, at_ms);
+}
+
+static void close_all(struct probe *p)
+{
+    for (int i = 0; i < POLICY_HOST_ADDRESSES; i++)
+        io_of(p)->close(io_of(p), &p->tries[i].peer);
+    io_of(p)->timer_clear(io_of(p), &p->limit);
+    p->n_open = 0;
+}
+
+/* The try has ended like that. */
+static void end_probe(struct probe *p, enum health_error error)
+{
+    struct prober *pr = p->home;
+    const struct settings *s = pr->own->listen.view->settings;
+    struct now now = io_now(io_of(p));
+    uint64_t wait_ms = interval_of(pr);
+
+    close_all(p);
+    p->busy = false;
+    pr->n_busy--;
+    pr->changed |= health_note(&p->t, error, (unsigned)s->kms.probe_rise,
+                               (unsigned)s->kms.probe_fall, now.wall_ms);
+    wait_ms = p->t.row > 0 ? wait_ms / 4
+                           : wait_ms - random_below(io_of(p)->random, (uint32_t)wait_ms / 8 + 1);
+    p->due_ms = now.mono_ms + wait_ms;
+    tick_at(pr, now.mono_ms + HURRY_MS); /* another may wait for its turn, or all for the news */
+}
+
+static void on_peer(struct io_peer *peer, const uint8_t *message, ssize_t len)
+{
+    struct probe *p = container_of(peer, struct try, peer)->of;
+
+    (void)message;
+    p->n_open--;
+    if (len == 0 || p->n_open == 0)
+        end_probe(p, health_error_of((int)-len));
+}
+
+static void on_limit(struct io_timer *timer)
+{
+    end_probe(container_of(timer, struct probe, limit), HEALTH_TIMED_OUT);
+}
+
+static void try_all(struct probe *p)
+{
+    struct io *io = io_of(p);
+    enum health_error error = HEALTH_NO_ROUTE;
+
+    for (int i = 0; i < p->t.n_addresses; i++) {
+        struct addr to = p->t.addresses[i];
+        int rc;
+
+        to.port = p->t.port;
+        p->tries[i].of = p;
+        p->tries[i].peer.receive = on_peer;
+        rc = io->ask(io, &p->tries[i].peer, &to, IO_CONNECT, NULL, 0);
+        p->n_open += rc == 0;
+        error = rc == 0 ? error : health_error_of(-rc);
+    }
+    if (p->n_open == 0)
+        end_probe(p, error);
+    else
+        io->timer_set(io, &p->limit,
+                      io_now(io).mono_ms +
+                          p->home->own->listen.view->settings->kms.probe_timeout_ms);
+}
+
+/* The addresses are known, or that there are none. */
+static void resolved(struct probe *p)
+{
+    struct health_target *t = &p->t, *is = &p->is;
+
+    if (is->n_addresses == 0) {
+        end_probe(p, p->unsure ? HEALTH_UNKNOWN : HEALTH_UNRESOLVED);
+        return;
+    }
+    if (t->is_pinned) { /* meanwhile */
+        try_all(p);
+        return;
+    }
+    is->n_addresses = (uint8_t)policy_sort_unique(is->addresses, is->n_addresses,
+                                                  sizeof is->addresses[0], policy_prefix_compare);
+    if (is->n_addresses != t->n_addresses || is->ttl != t->ttl ||
+        memcmp(is->addresses, t->addresses, is->n_addresses * sizeof is->addresses[0]) != 0)
+        p->home->changed = true;
+    memcpy(t->addresses, is->addresses, sizeof t->addresses);
+    t->n_addresses = is->n_addresses;
+    t->ttl = is->ttl;
+    try_all(p);
+}
+
+static void resolve(struct probe *p);
+
+/* What the real DNS says of the host's addresses of one type. */
+static void on_answer(void *context, const struct real *r)
+{
+    struct probe *p = context;
+    struct health_target *is = &p->is;
+    struct rr_walk walk;
+    struct rr rr;
+
+    p->asking = false;
+    if (!p->busy)
+        return; /* it was dropped meanwhile */
+    rr_walk_init(&walk, r->image, r->image != NULL ? r->len : 0);
+    while (rr_walk_next(&walk, &rr)) {
+        const size_t len = p->type == TYPE_A ? 4 : 16;
+        struct addr a = {.ip = {[10] = 0xff, [11] = 0xff}};
+
+        if (rr.section != SECTION_ANSWER || rr.type != p->type || rr.rdlength != len ||
+            is->n_addresses == POLICY_HOST_ADDRESSES)
+            continue;
+        memcpy(a.ip + 16 - len, r->image + rr.rdata_pos, len);
+        is->addresses[is->n_addresses++] = a;
+        is->ttl = rr.ttl < is->ttl ? rr.ttl : is->ttl;
+    }
+    p->unsure |=
+        r->image == NULL || r->stale || (r->verdict != VERDICT_PRESENT && !real_is_negative(r));
+    if (p->type == TYPE_A) {
+        p->type = TYPE_AAAA;
+        resolve(p);
+    } else {
+        resolved(p);
+    }
+}
+
+/* Asks as a client of this machine would, but for the access rules; the policy has no say. */
+static void resolve(struct probe *p)
+{
+    static const struct real nothing = {.verdict = VERDICT_TIMEOUT};
+    struct prober *pr = p->home;
+    struct query *q = &pr->q;
+    struct view *v = pr->own->listen.view;
+    const struct query_build build = {.qname = &p->t.target, .qtype = p->type, .qclass = CLASS_IN};
+
+    memset(q, 0, sizeof *q);
+    q->client.transport = AUDIT_TCP;
+    q->wire = pr->wire;
+    q->wire_len = query_build(&build, pr->wire, sizeof pr->wire);
+    q->question = q->wire + DNS_HEADER;
+    q->out = pr->out;
+    q->out_size = sizeof pr->out;
+    if (message_read_query(&q->message, q->wire, q->wire_len) != RCODE_NOERROR) {
+        on_answer(p, &nothing);
+        return;
+    }
+    query_prepare(v, q);
+    p->asking = true;
+    if (real_look(v, q, NULL, io_now(io_of(p))))
+        on_answer(p, &q->real);
+    else if (!forwarder_ask(pr->own->listen.forwarder, v, q, on_answer, p))
+        on_answer(p, &nothing);
+}
+
+static void begin_probe(struct probe *p)
+{
+    p->busy = true;
+    p->home->n_busy++;
+    p->unsure = false;
+    p->is.n_addresses = 0;
+    p->is.ttl = TTL_MAX_S;
+    p->type = TYPE_A;
+    if (p->t.is_pinned)
+        try_all(p);
+    else
+        resolve(p);
+}
+
+/* ---- which hosts there are ---- */
+
+static struct probe *find_place(struct prober *pr, const struct policy_host *h)
+{
+    struct probe *free_place = NULL;
+
+    for (struct probe *p = pr->places; p < pr->places + HEALTH_TARGETS; p++) {
+        if (p->used && policy_approved_compare(&p->t, h) == 0)
+            return p;
+        if (!p->used && !p->asking && free_place == NULL)
+            free_place = p;
+    }
+    return free_place;
+}
+
+static void want_host(struct prober *pr, const struct policy_host *h, bool pins, uint64_t due_ms)
+{
+    struct probe *p = find_place(pr, h);
+    bool is_new = p != NULL && !p->used;
+
+    if (p == NULL) {
+        pr->left++;
+        return;
+    }
+    if (is_new) {
+        *p = (struct probe){.home = pr, .used = true, .due_ms = due_ms, .limit.fire = on_limit};
+        p->t = (struct health_target){.target = h->target, .port = h->port};
+    }
+    if (!p->wanted) { /* the first pool that has it */
+        p->t.is_probed = false;
+        p->pins = false;
+        if (p->t.is_pinned)
+            p->t.n_addresses = 0;
+        p->t.is_pinned = false;
+    }
+    p->wanted = true;
+    p->pins |= pins;
+    p->t.is_probed |= h->probe;
+    if (h->n_addresses > 0 && !p->t.is_pinned)
+        p->t.n_addresses = 0; /* what was resolved */
+    for (int i = 0; i < h->n_addresses && p->t.n_addresses < POLICY_HOST_ADDRESSES; i++) {
+        p->t.is_pinned = true;
+        p->t.addresses[p->t.n_addresses++] = h->addresses[i];
+    }
+    p->t.pin = p->pins ? &p->pin : NULL;
+}
+
+static int read_pools(struct prober *pr, uint64_t now_ms)
+{
+    static const struct store_key table = {1, {TABLE_POOL}};
+    struct policy_pool pool = {.hosts = pr->hosts};
+    struct store_txn *txn = pr->own->policy->txn;
+    struct store_record r;
+    int rc;
+
+    pr->left = 0;
+    STORE_EACH(rc, txn, &table, &r) {
+        if (!pool_read(&pool, &r.value))
+            continue; /* damaged: whoever decides finds it */
+        for (size_t i = 0; i < pool.n; i++)
+            if (pool.hosts[i].probe || pool.choice == CHOICE_PIN)
+                want_host(pr, &pool.hosts[i], pool.choice == CHOICE_PIN, now_ms);
+    }
+    return rc == -ENOENT ? 0 : rc;
+}
+
+static void drop_place(struct probe *p)
+{
+    if (p->busy) {
+        close_all(p);
+        p->home->n_busy--;
+    }
+    p->used = p->busy = false;
+}
+
+/* Reads the pools if the policy has changed. */
+static void watch_hosts(struct prober *pr, uint64_t now_ms)
+{
+    struct view *v = pr->own->listen.view;
+    int rc = 0;
+
+    if (!view_policy(v))
+        return;
+    if (store_state(v->policy->txn) != pr->state) {
+        for (struct probe *p = pr->places; p < pr->places + HEALTH_TARGETS; p++)
+            p->wanted = false;
+        store_guarded(rc, v->policy->txn, read_pools(pr, now_ms));
+        pr->state = rc == 0 ? store_state(v->policy->txn) : 0;
+        for (struct probe *p = pr->places; p < pr->places + HEALTH_TARGETS && rc == 0; p++)
+            if (p->used && !p->wanted)
+                drop_place(p);
+        pr->changed = true;
+    }
+    view_policy_end(v);
+}
+
+/* ---- what is handed out ---- */
+
+static void publish(struct prober *pr)
+{
+    struct health *h;
+    size_t n = 0;
+
+    for (struct probe *p = pr->places; p < pr->places + HEALTH_TARGETS; p++)
+        n += p->used;
+    if ((h = malloc(sizeof *h + n * sizeof h->targets[0])) == NULL)
+        return; /* at the next tick */
+    *h = (struct health){
+        .users = (uint32_t)pr->n_workers + 2, .epoch = ++pr->epoch, .left = pr->left};
+    for (struct probe *p = pr->places; p < pr->places + HEALTH_TARGETS; p++)
+        if (p->used)
+            h->targets[h->n++] = p->t;
+    qsort(h->targets, h->n, sizeof h->targets[0], policy_approved_compare);
+    for (int i = 0; i <= pr->n_workers; i++)
+        worker_post(pr->workers[i], worker_learn, h);
+    health_release(pr->health);
+    pr->health = h;
+    pr->changed = false;
+}
+
+static void on_tick(struct io_timer *timer)
+{
+    struct prober *pr = container_of(timer, struct prober, tick);
+    uint64_t now_ms = io_now(pr->own->listen.io).mono_ms, next_ms = now_ms + TICK_MS;
+    bool is_off = interval_of(pr) == 0;
+
+    watch_hosts(pr, now_ms);
+    pr->changed |= is_off != pr->is_off;
+    pr->is_off = is_off;
+    for (struct probe *p = pr->places; p < pr->places + HEALTH_TARGETS; p++) {
+        if (is_off) { /* then nothing is known of a host */
+            p->t.is_down = false;
+            p->t.since_ms = p->due_ms = 0;
+            p->t.row = 0;
+        }
+        if (is_off || !p->used || p->busy || !p->t.is_probed)
+            continue;
+        if (p->due_ms <= now_ms && !p->asking && pr->n_busy < AT_ONCE)
+            begin_probe(p);
+        else if (p->due_ms > now_ms && p->due_ms < next_ms)
+            next_ms = p->due_ms;
+    }
+    if (pr->changed)
+        publish(pr);
+    tick_at(pr, next_ms);
+}
+
+struct prober *prober_new(struct worker *const *workers, int n)
+{
+    struct prober *pr = calloc(1, sizeof *pr);
+
+    if (pr == NULL)
+        return NULL;
+    pr->workers = workers;
+    pr->n_workers = n;
+    pr->own = workers[n];
+    pr->tick.fire = on_tick;
+    tick_at(pr, io_now(pr->own->listen.io).mono_ms);
+    return pr;
+}
+
+void prober_stop(struct prober *pr)
+{
+    pr->own->listen.io->timer_clear(pr->own->listen.io, &pr->tick);
+    for (struct probe *p = pr->places; p < pr->places + HEALTH_TARGETS; p++)
+        if (p->used)
+            drop_place(p);
+    pr->stopped = true;
+}
+
+void prober_free(struct prober *pr)
+{
+    health_release(pr->health);
+    free(pr);
+}
+
+const struct health *prober_health(const struct prober *pr)
+{
+    return pr->health;
+}

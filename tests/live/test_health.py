@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""KMS hosts that stop, are blocked, are slow and come back: what clients are given meanwhile."""
+import socket
+import threading
+import time
+
+import ask
+import pytest
+from ask import discovery
+from process import free_port, wait_for
+from upstreams import Fake, reply
+
+INTERVAL = 0.4
+PROBING = {'kms': {'probe-interval': f'{int(INTERVAL * 1000)}ms', 'probe-timeout': '150ms'}}
+SUFFIX = 'fabrikam.local'
+RULE = f'rules: {{r: {{suffixes: [{SUFFIX}], pool: p}}}}\n'
+
+
+class Kms:
+    """A KMS host, as far as DNS can tell: it takes TCP connections, on an address of its own."""
+
+    def __init__(self, address, port):
+        self.address, self.port, self.socket, self.full, self.got = address, port, None, [], []
+        self.start()
+
+    def start(self, backlog=16):
+        self.socket = socket.socket()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind((self.address, self.port))
+        self.socket.listen(backlog)
+        self.socket.settimeout(0.05)
+
+    def take(self):
+        """What each connection so far has sent until its end."""
+        while True:
+            try:
+                s, _ = self.socket.accept()
+            except TimeoutError:
+                return self.got
+            s.settimeout(5)
+            self.got.append(s.recv(100))
+            s.close()
+
+    def block(self):
+        """Nobody accepts, and the queue is full: the kernel drops who comes."""
+        self.stop()
+        self.start(backlog=0)
+        for _ in range(4):
+            s = socket.socket()
+            s.setblocking(False)
+            s.connect_ex((self.address, self.port))
+            self.full.append(s)
+
+    def stop(self):
+        for s in [self.socket, *self.full]:
+            s.close()
+        self.full = []
+
+
+@pytest.fixture
+def hosts():
+    port = free_port()
+    made = [Kms('127.0.0.1', port), Kms('127.0.0.2', port)]
+    yield made
+    for h in made:
+        h.stop()
+
+
+def policy(hosts):
+    lines = [f'    - {{target: kms0{i}.contoso.com, port: {h.port}, addresses: [{h.address}]}}\n'
+             for i, h in enumerate(hosts, 1)]
+    return 'waymark-policy: 1\npools:\n  p:\n' + ''.join(lines) + RULE
+
+
+def given(w):
+    return [t.split('.')[0] for t in w.find(SUFFIX)]
+
+
+def state(w, host):
+    return next(h for h in w.api('GET', '/v1/health')[1]['hosts'] if h['host'] == host)
+
+
+class Client(threading.Thread):
+    """Asks all the time; every question has an answer, with at least one host."""
+
+    def __init__(self, w):
+        super().__init__()
+        self.w, self.asked, self.lost, self.ended = w, 0, [], threading.Event()
+
+    def run(self):
+        while not self.ended.is_set():
+            try:
+                if not given(self.w):
+                    self.lost.append('no host')
+            except Exception as e:
+                self.lost.append(repr(e))
+            self.asked += 1
+
+    def end(self):
+        self.ended.set()
+        self.join()
+
+
+def test_host_that_stops_is_blocked_and_comes_back(nsd, waymark, hosts):
+    w = waymark(PROBING, upstream=nsd.port, policy=policy(hosts))
+    wait_for(lambda: state(w, 'kms01.contoso.com')['state'] == 'up', 'the first probe')
+    assert given(w) == ['kms01', 'kms02']
+    client = Client(w)
+    client.start()
+    try:
+        for harm, error in ((hosts[0].stop, 'refused'), (hosts[0].block, 'timed out')):
+            harm()
+            began = time.monotonic()
+            wait_for(lambda: given(w) == ['kms02'], f'the answer without the host: {error}')
+            assert time.monotonic() - began < 2 * INTERVAL + 2
+            told = state(w, 'kms01.contoso.com')
+            assert (told['state'], told['last_error']) == ('down', error)
+            problems = w.json('status', ok=7)['problems']
+            assert [p for p in problems if 'kms01.contoso.com' in p and error in p], problems
+            hosts[0].stop()
+            hosts[0].start()
+            wait_for(lambda: given(w) == ['kms01', 'kms02'], 'the host is back')
+    finally:
+        client.end()
+    assert client.asked > 100 and not client.lost
+    assert w.ctl('status').code == 0
+    assert state(w, 'kms02.contoso.com')['last_error'] is None
+
+
+def test_last_host_stays(nsd, waymark, hosts):
+    w = waymark(PROBING, upstream=nsd.port, policy=policy(hosts))
+    for h in hosts:
+        h.stop()
+    wait_for(lambda: {h['state'] for h in w.api('GET', '/v1/health')[1]['hosts']} == {'down'}, 'both are down')
+    assert given(w) == ['kms01', 'kms02']
+    assert len(w.json('status', ok=7)['problems']) == 2
+    hosts[1].start()
+    wait_for(lambda: given(w) == ['kms02'], 'one is back')
+
+
+def test_a_host_gets_no_octet(nsd, waymark, hosts):
+    waymark(PROBING, upstream=nsd.port, policy=policy(hosts))
+    got = wait_for(hosts[0].take, 'a probe')
+    assert got == [b''] * len(got)
+
+
+def test_host_that_must_not_be_probed_is_left_alone(nsd, waymark, hosts):
+    w = waymark(PROBING, upstream=nsd.port, policy=policy(hosts).replace('127.0.0.1]', '127.0.0.1], probe: no'))
+    wait_for(lambda: state(w, 'kms02.contoso.com')['state'] == 'up', 'the first probe')
+    assert [h['host'] for h in w.api('GET', '/v1/health')[1]['hosts']] == ['kms02.contoso.com']
+    hosts[0].stop()
+    wait_for(lambda: len(hosts[1].take()) > 1, 'more probes')
+    assert given(w) == ['kms01', 'kms02']
+
+
+def test_names_are_resolved_and_given(waymark, hosts):
+    known = {'kms01.contoso.com.': '127.0.0.1', 'kms02.contoso.com.': '127.0.0.2'}
+
+    def answer(q, _):
+        name, kind = q.question[0].name.to_text().lower(), q.question[0].rdtype
+        if failing and kind in (1, 28):
+            return reply(q, rcode='SERVFAIL')
+        if name not in known:
+            return reply(q, rcode='NXDOMAIN')
+        return reply(q, f'300 A {known[name]}') if kind == 1 else reply(q)
+    failing = False
+    upstream = Fake(answer)
+    text = f'waymark-policy: 1\npools: {{p: [kms01.contoso.com:{hosts[0].port}, kms02.contoso.com:{hosts[0].port}]}}\n' + RULE
+    w = waymark({**PROBING, 'cache': {'max-ttl': '1s', 'max-negative-ttl': '1s', 'serve-stale': '0'}},
+                upstream=upstream.port, policy=text)
+    try:
+        wait_for(lambda: len(w.ask(discovery(SUFFIX)).additional) == 2, 'addresses')
+        a = w.ask(discovery(SUFFIX))
+        assert sorted(rr.address for s in a.additional for rr in s) == ['127.0.0.1', '127.0.0.2']
+        assert all(s.ttl <= 60 for s in a.additional)
+        del known['kms01.contoso.com.']
+        wait_for(lambda: given(w) == ['kms02'], 'a name that is gone')
+        assert state(w, 'kms01.contoso.com')['last_error'] == 'does not resolve'
+        failing = True  # a server that fails says nothing of the hosts
+        n = len(upstream.asked)
+        wait_for(lambda: len(upstream.asked) > n + 4, 'questions that fail')
+        assert given(w) == ['kms02']
+    finally:
+        upstream.finish()
