@@ -438,9 +438,30 @@ static void add_name(struct ledger *l, struct row *r, int64_t rule)
     r->clients = n < SKETCH ? n : (n - 1ll) * UINT32_MAX / ((int64_t)r->sketch[SKETCH - 1] + 1);
 }
 
+/* What is known of a host from the first answer of the real DNS that names it though the policy
+ * does not; nothing once the policy does. client: its row; told: that of the answer. */
+static void note_unapproved(const struct ledger *l, struct row *r, const struct audit_host *h,
+                            const struct row *client, int64_t told)
+{
+    const struct audit_event *e = l->event;
+
+    for (int k = 0; k < e->n_unapproved; k++)
+        if (e->unapproved[k].port == h->port &&
+            name_equal_fold(&e->unapproved[k].target, &h->target)) {
+            if (r->unapproved == 0) {
+                r->unapproved = (int64_t)e->wall_ms;
+                r->asker = client->other ? 0 : client->id;
+                r->told = told;
+            }
+            return;
+        }
+    r->unapproved = r->asker = r->told = 0;
+}
+
 /* Each target once: those that the client was given, then those of the real answer.
  * *given: the row of the first of the former. */
-static int add_targets(struct ledger *l, int64_t rule, int64_t *given)
+static int add_targets(struct ledger *l, int64_t rule, const struct row *client, int64_t told,
+                       int64_t *given)
 {
     const struct audit_event *e = l->event;
 
@@ -463,10 +484,7 @@ static int add_targets(struct ledger *l, int64_t rule, int64_t *given)
         if (i == 0 && ours)
             *given = r->id;
         if (!ours)
-            r->unapproved = false;
-        for (int k = 0; k < e->n_unapproved && !ours; k++)
-            r->unapproved |= e->unapproved[k].port == h->port &&
-                             name_equal_fold(&e->unapproved[k].target, &h->target);
+            note_unapproved(l, r, h, client, told);
     }
     return 0;
 }
@@ -552,6 +570,27 @@ static int put_answer(struct ledger *l)
     return put_row(l, ANSWER, row, e->kind == AUDIT_EVENT ? ARRAY_LEN(row) : 7);
 }
 
+/* The number of the row that has what the question has in common with others; 0: it is not
+ * recorded. */
+static int share_answer(struct ledger *l, const struct audit_record *record, int64_t *number)
+{
+    /* Behind the name, packed events are the same for many. */
+    const size_t start =
+        offsetof(struct audit_event, qname) + offsetof(struct name, data) + l->event->qname.len;
+    struct place *shared;
+    int rc = 0;
+
+    if (l->event->counted)
+        return 0;
+    shared = place_of(l, ANSWER, (const uint8_t *)&record->event + start, record->len - start);
+    if (shared->shared == 0 || l->known.next - shared->shared >= LEDGER_SHARED) {
+        shared->shared = l->known.next;
+        rc = put_answer(l);
+    }
+    *number = shared->shared;
+    return rc;
+}
+
 /* The number of a row, or, where it is that of (other), the name of the key. */
 static struct value reference(const struct row *r, const void *key, size_t len, char text[KEY_TEXT])
 {
@@ -602,11 +641,9 @@ static const char known_sql[] = "SELECT " COUNT("client") COUNT("suffix") COUNT(
 int ledger_add(struct ledger *l, const struct audit_event *e, const struct audit_record *record)
 {
     const long long hour = (long long)(e->wall_ms / hour_ms);
-    int64_t rule_id = 0, host_id = 0, previous;
+    int64_t rule_id = 0, host_id = 0, answer = 0, previous;
     struct row *rule, *suffix, *client, *at_hour;
-    struct place *shared;
     struct name name;
-    size_t start;
     int rc = 0;
 
     if (l->known.next == 0 && (rc = audit_sql(l->store, (void *)&l->known, known_sql)) != 1)
@@ -636,25 +673,17 @@ int ledger_add(struct ledger *l, const struct audit_event *e, const struct audit
             return rc;
         add_name(l, rule, IN_SHADOW);
     }
-    if ((rc = add_targets(l, rule_id, &host_id)) != 0 ||
-        (rc = find_row(l, SUFFIX, name.data, name.len, &suffix)) != 0 ||
+    if ((rc = share_answer(l, record, &answer)) != 0 ||
         (rc = find_row(l, CLIENT, e->client.ip, sizeof e->client.ip, &client)) != 0 ||
+        (rc = add_targets(l, rule_id, client, answer, &host_id)) != 0 ||
+        (rc = find_row(l, SUFFIX, name.data, name.len, &suffix)) != 0 ||
         (rc = find_row(l, HOUR, &hour, sizeof hour, &at_hour)) != 0)
         return rc;
     previous = client->other ? 0 : client->event;
     add_name(l, suffix, rule_id);
     add_client(l, client, suffix, host_id);
     count_event(l, at_hour, true);
-    if (!e->counted) {
-        /* Behind the name, packed events are the same for many. */
-        start = offsetof(struct audit_event, qname) + offsetof(struct name, data) + e->qname.len;
-        shared = place_of(l, ANSWER, (const uint8_t *)&record->event + start, record->len - start);
-        if (shared->shared == 0 || l->known.next - shared->shared >= LEDGER_SHARED) {
-            shared->shared = l->known.next;
-            rc = put_answer(l);
-        }
-        if (rc == 0)
-            rc = put_question(l, shared->shared, client, previous, suffix, &name);
-    }
+    if (!e->counted)
+        rc = put_question(l, answer, client, previous, suffix, &name);
     return rc == 0 && l->n > ROWS ? ledger_save(l) : rc;
 }

@@ -73,7 +73,7 @@ static const char schema_views[] =
     SQL_CLIENTS(SQL_ISO, COUNTS, ",(SELECT group_concat(u.name,' ') FROM " SQL_SUFFIXES ") AS suffixes")
     ",nullif(cadence_s,0) AS cadence_s FROM client n;"
     "CREATE VIEW suffixes AS SELECT " SQL_NAMES(SQL_ISO, COUNTS, "suffix") " FROM suffix n;"
-    "CREATE VIEW targets AS SELECT " SQL_NAMES(SQL_ISO, COUNTS ",delivered,unapproved", "target") " FROM host n;"
+    "CREATE VIEW targets AS SELECT " SQL_NAMES(SQL_ISO, COUNTS ",delivered,n.unapproved>0 AS unapproved," SQL_FIRST(SQL_ISO), "target") " FROM host n;"
     "CREATE VIEW rules AS SELECT " SQL_NAMES(SQL_ISO, COUNTS ",would", "rule") " FROM rule n;"
     "CREATE VIEW hours AS SELECT " SQL_ISO("id*3600000") " AS hour" COUNTS " FROM hour;"
     "CREATE VIEW gaps AS SELECT e.id AS sequence," SQL_ISO("ms") " AS time,kind,count,"

@@ -22,7 +22,7 @@
 #define SQL_COUNTS(X) X(questions) X(attempts) SQL_OUTCOMES(X) X(updates) /* which the tool calls update */
 #define SQL_COMMON(X) X(last) X(first) X(event) SQL_COUNTS(X) /* of every table of the ledger */
 #define SQL_OF_CLIENT(X) X(host) X(host_at) X(no_host_since) X(cadence_s)
-#define SQL_OF_NAME(X) X(verdict) X(outcome) X(rule) X(delivered) X(would) X(unapproved) X(clients)
+#define SQL_OF_NAME(X) X(verdict) X(outcome) X(rule) X(delivered) X(would) X(clients) X(unapproved) X(asker) X(told)
 
 /* What a list becomes: ",first,last", and a number for sizes. */
 #define SQL_COLUMN(name) "," #name
@@ -62,6 +62,12 @@
     "," SQL_WORD("verdict", "n.verdict") " AS last_verdict" \
     "," SQL_WORD("outcome", "n.outcome") " AS last_outcome" \
     ",(SELECT r.name FROM rule r WHERE r.id=n.rule) AS last_rule," SQL_TIMES(TIME)
+/* Of a host that the policy did not approve when the real DNS named it last: since when, who asked
+ * then, which server said so; the numbers are those of the stored tables. */
+#define SQL_FIRST(TIME) \
+    TIME("nullif(n.unapproved,0)") " AS unapproved_since," \
+    "(SELECT name FROM main.client WHERE id=n.asker) AS asked_by," \
+    "(SELECT server FROM main.answer WHERE id=n.told) AS through"
 /* clang-format on */
 
 struct audit_store; /* opaque */

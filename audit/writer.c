@@ -308,7 +308,8 @@ static bool too_large(const struct audit_writer *w)
 }
 
 /* Removes the oldest events: those that are too old, and a part of those that are too
- * many; a record says how many, and up to when. What only they had in common goes, too,
+ * many; a record says how many, and up to when. What only they had in common goes, too, unless a
+ * host is known by it,
  * and every hour rows of the ledger that no question touched for long. One step is a
  * transaction of its own; a failed one is tried again in a minute. */
 static void prune(struct audit_writer *w, struct now now)
@@ -332,8 +333,9 @@ static void prune(struct audit_writer *w, struct now now)
             STEP, wall_ms - (long long)w->limits.retention_ms, STEP, too_large(w), STEP);
     if (rc > 0)
         rc = audit_sql(w->store, NULL,
-                       "DELETE FROM event WHERE id<%lld;DELETE FROM answer WHERE id<%lld", cut[0],
-                       cut[0] - LEDGER_SHARED);
+                       "DELETE FROM event WHERE id<%lld;DELETE FROM answer WHERE id<%lld "
+                       "AND id NOT IN(SELECT told FROM host)",
+                       cut[0], cut[0] - LEDGER_SHARED);
     e.lost_from_ms = (uint64_t)cut[1];
     e.lost = (uint64_t)cut[2];
     if (rc == 0 && e.lost > 0)

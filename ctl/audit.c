@@ -53,6 +53,7 @@ static const struct column target_columns[] = {
     {"target", NULL, COLUMN_TEXT, 0},
     NUMBER("clients", 0), {"questions", "SEEN", COLUMN_NUMBER, 0}, NUMBER("attempts", WIDEST), NUMBER("delivered", 0),
     {"unapproved", NULL, COLUMN_FLAG, 0},
+    {"unapproved_since", "SINCE", COLUMN_TIME, 4}, {"asked_by", NULL, COLUMN_TEXT, 4}, {"through", NULL, COLUMN_TEXT, 5},
     SQL_OUTCOMES(WIDE) NUMBER("update", WIDEST),
     {"last_outcome", "LAST", COLUMN_TEXT, 2},
     {"last_rule", "RULE", COLUMN_TEXT, WIDEST},
@@ -90,8 +91,8 @@ static const struct audit_list lists[] = {
     {"suffixes", OF_SUFFIX, "suffix n", "n.id", SQL_NAMES(SQL_MS, COUNTS, "suffix"), "attempts", suffix_columns,
      "A client that is given a host for its first suffix does not ask for its others. "
      "Questions to other resolvers are not counted."},
-    {"targets", OF_TARGET, "host n", "n.id",
-     SQL_NAMES(SQL_MS, COUNTS ",delivered," SQL_BOOL("unapproved") " AS \"unapproved[]\"", "target"), "questions", target_columns,
+    {"targets", OF_TARGET | OF_UNAPPROVED, "host n", "n.id",
+     SQL_NAMES(SQL_MS, COUNTS ",delivered," SQL_BOOL("unapproved") " AS \"unapproved[]\"," SQL_FIRST(SQL_MS), "target"), "questions", target_columns,
      "A host that was delivered need not be in use: DNS does not show whether the client reaches it, "
      "nor which host it has cached."},
     {"rules", OF_RULE, "rule n", "n.id", SQL_NAMES(SQL_MS, COUNTS ",would", "rule"), "attempts", rule_columns,
@@ -423,6 +424,8 @@ static const struct ctl_option filters[] = {
     {0}};
 static const struct ctl_option for_clients[] = {
     {"--no-host", NULL, false, "only clients that asked and have been given no host since"}, {0}};
+static const struct ctl_option for_targets[] = {
+    {"--unapproved", NULL, false, "only hosts that the real DNS names and the policy does not approve"}, {0}};
 static const struct ctl_option for_reports[] = {
     {"--html", NULL, false, "print one page that loads nothing, with charts; without NAME, of all reports"}, {0}};
 static const struct ctl_option for_events[] = {
@@ -433,7 +436,7 @@ const struct ctl_verb ctl_audit_verbs[] = {
     {"audit", "clients", 0, 0, "", {for_clients, filters}, run_list, "list the clients that asked for a KMS host"},
     {"audit", "client", 1, 1, "IP", {filters}, run_client, "show one client's story"},
     {"audit", "suffixes", 0, 0, "", {filters}, run_list, "list the suffixes that were asked for"},
-    {"audit", "targets", 0, 0, "", {filters}, run_list, "list the KMS hosts that the real DNS or the policy named"},
+    {"audit", "targets", 0, 0, "", {for_targets, filters}, run_list, "list the KMS hosts that the real DNS or the policy named"},
     {"audit", "rules", 0, 0, "", {filters}, run_list, "list the rules that decided, or would have in shadow"},
     {"audit", "events", 0, 0, "", {for_events, filters}, run_events, "list the records; --json prints one object a line"},
     {"audit", "report", 0, 1, "[NAME]", {for_reports, filters}, report_run, "list what to look at; without NAME, the reports"},

@@ -11,9 +11,10 @@
 #include "ctl/ctl.h"
 
 /* What is asked for, as bits. An event can answer OF_EVENTS; a client has been given no host;
- * the address is that of audit_begin(); events are in the table picked. */
+ * the address is that of audit_begin(); events are in the table picked; a host is not approved. */
 enum { OF_CLIENT = 1, OF_NETWORK = 2, OF_SUFFIX = 4, OF_OUTCOME = 8, OF_RULE = 16, OF_TARGET = 32 };
-enum { OF_EVENTS = 63, OF_NO_HOST = 64, OF_ADDRESS = 128, OF_PICKED = 256, AUDIT_WHERE = 2048 };
+enum { OF_EVENTS = 63, OF_NO_HOST = 64, OF_ADDRESS = 128, OF_PICKED = 256, OF_UNAPPROVED = 512 };
+enum { AUDIT_WHERE = 2048 };
 
 struct audit {
     struct ctl *c;

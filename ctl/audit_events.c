@@ -14,14 +14,15 @@ enum { PICK_STEP = 20000 };
  * ones, which they hide. So the same statement lists the one or the other. */
 #define IS(name) ",sum(outcome='" #name "') AS " #name
 /* An event that stands for a rule in shadow has no outcome. */
-#define SPAN "max(ms) AS last,min(ms) AS first,max(id) AS event,sum(outcome<>'') AS questions,sum(NOT repeat) AS attempts" \
+#define SPAN "max(ms) AS last,min(ms) AS first,max(id) AS event,min(id) AS began,sum(outcome<>'') AS questions,sum(NOT repeat) AS attempts" \
     SQL_OUTCOMES(IS) ",sum(outcome='update') AS updates"
 #define ID_OF(list) "(SELECT id FROM " list " WHERE word=p." list ") AS " list
 #define BY_ID(table) "CREATE INDEX temp." table "_by_id ON " table "(id);"
 /* What a row says of its last event it takes from that. */
 #define NAMES(table, key, from, own) \
     "CREATE TEMP TABLE " table " AS SELECT row_number() OVER () AS id,g.*," ID_OF("verdict") "," ID_OF("outcome") "," \
-    "(SELECT id FROM rule WHERE name=p.rule) AS rule,instr(' '||lower(p.unapproved)||' ',' '||g.name||' ')>0 AS unapproved" \
+    "(SELECT id FROM rule WHERE name=p.rule) AS rule,iif(instr(' '||lower(p.unapproved)||' ',' '||g.name||' ')>0,g.first,0)" \
+    " AS unapproved,(SELECT client FROM event WHERE id=g.began) AS asker,(SELECT answer FROM event WHERE id=g.began) AS told" \
     " FROM (SELECT " key " AS name," SPAN ",count(DISTINCT address) AS clients" own \
     " FROM " from " GROUP BY 1)g JOIN picked p ON p.id=g.event;" BY_ID(table)
 

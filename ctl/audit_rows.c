@@ -35,6 +35,7 @@ static const struct filter {
     {OF_TARGET, "--target", ANY("target", "instr(lower(' '||real_hosts||' '||answer||' '),value)>0"),
      ANY("target", "instr(' '||target||' ',value)>0")},
     {OF_NO_HOST, "--no-host", NULL, "no_host_since IS NOT NULL"},
+    {OF_UNAPPROVED, "--unapproved", NULL, "unapproved_since>0"},
     {OF_ADDRESS, NULL, NULL, ONE_OF("address")},
     {OF_PICKED, NULL, NULL, "sequence IN(SELECT id FROM picked)"},
 };

@@ -76,14 +76,6 @@ void html_begin(const char *title, const char *below)
     html_element("<p>", below, "</p>");
 }
 
-void html_section(const char *name, const char *sentence)
-{
-    fputs("<h2 id=\"", stdout);
-    put_text(name, SIZE_MAX);
-    html_element("\">", name, "</h2>");
-    html_element("<p>", sentence, "</p>");
-}
-
 void html_bars(const char *title, const json_t *rows, json_int_t mark)
 {
     const int height = ROW * (int)json_array_size(rows), room = WIDTH - LEFT - RIGHT;

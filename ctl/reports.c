@@ -68,10 +68,9 @@ static const struct column unapproved_columns[] = {
     TEXT("differs", NULL, 1),
     NUMBER("clients", NULL, 0),
     NUMBER("questions", NULL, 4),
-    TIME("first_seen", NULL, 0),
-    TEXT("first_client", "ASKED BY", 2),
-    TEXT("suffix", NULL, 3),
-    TEXT("server", "THROUGH", 2),
+    TIME("unapproved_since", "SINCE", 0),
+    TEXT("asked_by", NULL, 2),
+    TEXT("through", NULL, 2),
     TIME("last_seen", NULL, 3),
     {0},
 };
@@ -155,15 +154,7 @@ static const struct column shadow_columns[] = {
 #define RIGHT \
     "coalesce((SELECT name FROM instead i WHERE i.net=n.net),(SELECT name FROM works ORDER BY clients DESC LIMIT 1))"
 
-/* The first event that names each host. */
 #define EVENTS_OF_ANSWER "seen e ON e.id BETWEEN a.id AND a.id+19999 AND e.answer=a.id"
-#define FIRST_NAMED \
-    DROP("first_named") "CREATE TEMP TABLE first_named AS SELECT lower(j.value) AS host,min(a.event) AS event FROM" \
-    " (SELECT unapproved,(SELECT e.id FROM (SELECT 1) JOIN " EVENTS_OF_ANSWER " ORDER BY e.id LIMIT 1) AS event" \
-    " FROM answer a WHERE unapproved<>'')a,json_each(" SQL_LIST("a.unapproved") ")j GROUP BY 1;" \
-    "CREATE INDEX temp.first_named_by_host ON first_named(host);"
-#define FIRST_EVENT(what) \
-    "(SELECT " what " FROM first_named f JOIN event e ON e.id=f.event JOIN answer a ON a.id=e.answer WHERE f.host=n.name)"
 #define NAME_OF(table) "iif(typeof(e." table ")='text',e." table ",(SELECT name FROM main." table " WHERE id=e." table "))"
 
 #define PUBLISHERS \
@@ -209,8 +200,7 @@ static const struct column shadow_columns[] = {
 #define UNAPPROVED_FIELDS \
     "n.name AS target,iif(EXISTS(SELECT 1 FROM host h WHERE NOT h.unapproved AND h.name>rtrim(n.name,'0123456789')" \
     " AND h.name<rtrim(n.name,'0123456789')||';'),'port','host') AS differs,n.clients AS clients,n.questions AS questions," \
-    "n.first AS first_seen," FIRST_EVENT(NAME_OF("client")) " AS first_client," FIRST_EVENT(NAME_OF("suffix")) " AS suffix," \
-    FIRST_EVENT("a.server") " AS server,n.last AS last_seen"
+    SQL_FIRST(SQL_MS) ",n.last AS last_seen"
 #define LEAK_ROWS \
     "(SELECT n.*,a.server FROM suffix n JOIN event e ON e.id=n.event JOIN answer a ON a.id=e.answer" \
     " WHERE public(a.server) AND n.name<>'(other)' AND " CLASS("n.name") " NOTNULL)n"
@@ -264,12 +254,12 @@ static const struct report {
       client_columns,
       BLURRED "Machines with a cached host renew without a question, and are not listed."}},
     {"unapproved", "KMS hosts that the real DNS names and the policy does not approve",
-     FIRST_NAMED,
+     NULL,
      {"clients by host", "target", "sum(clients)", 0},
-     {"targets", OF_TARGET, "(SELECT * FROM host WHERE unapproved)n", "n.id",
+     {"targets", OF_TARGET, "(SELECT * FROM host WHERE unapproved>0)n", "n.id",
       UNAPPROVED_FIELDS, "clients", unapproved_columns,
-      "Who asked first is told as long as events are kept (audit.retention). "
-      "Whether clients reach that host, DNS does not show."}},
+      "A host is judged by the policy as it was when the real DNS named it last. "
+      "Whether clients reach it, DNS does not show."}},
     {"publishers", "machines that try to publish a KMS host (UPDATE), or prepare to (SOA)",
      PUBLISHERS,
      {"questions by machine", "address", "sum(questions)", 0},
@@ -315,18 +305,14 @@ static const struct report *find_report(const char *name)
     return NULL;
 }
 
-static uint64_t as_of(const struct audit *a)
-{
-    return a->until_ms > 0 ? a->until_ms : a->c->now.wall_ms;
-}
-
 /* Its tables, from the whole audit or from what the filters let pass; with what reports look up
  * beside it, the time and the zones with a route of their own. own: what all reports that are asked
  * for can answer. */
 static int make_report(struct audit *a, const struct report *r, unsigned own)
 {
+    const uint64_t now = a->until_ms > 0 ? a->until_ms : a->c->now.wall_ms;
     const struct settings *s = a->c->settings;
-    json_t *facts = json_pack("[[s,I]]", "now", (json_int_t)as_of(a));
+    json_t *facts = json_pack("[[s,I]]", "now", (json_int_t)now);
     char zone[NAME_TEXT], *text;
     int code = audit_narrow(a, own);
 
@@ -391,7 +377,10 @@ static int print_section(struct audit *a, const struct report *r, unsigned own)
     if (code == 0)
         code = audit_rows(a, &r->list, limit, rows);
     if (code == 0) {
-        html_section(r->name, r->help);
+        text = ctl_text("<h2 id=\"%s\">", r->name);
+        html_element(text, r->name, "</h2>");
+        free(text);
+        html_element("<p>", r->help, "</p>");
         text = ctl_text("%s: %s", r->name, r->bars.title);
         html_bars(text, bars, r->bars.mark);
         free(text);
@@ -409,10 +398,11 @@ static int print_section(struct audit *a, const struct report *r, unsigned own)
 /* One report, or (NULL) all with their numbers first. */
 static int print_page(struct audit *a, const struct report *r)
 {
+    const uint64_t now = a->until_ms > 0 ? a->until_ms : a->c->now.wall_ms;
     char time[NUMBER_TEXT],
         *title = ctl_text("KMS discovery: %s", a->c->settings->server.name),
         *below = ctl_text("%s, as of %s, from the audit of waymarkd", r ? r->name : "all reports",
-                          time_print_local(as_of(a), time));
+                          time_print_local(now, time));
     json_t *counts = json_array();
     int code = r ? 0 : count_reports(a, counts);
 

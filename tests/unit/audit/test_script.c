@@ -5,7 +5,7 @@
  *
  *   q CLIENT NAME [WORD ...]   a question, missing unless a word says more:
  *       filled R (also HOST)  would R  real HOST (unapproved: real! HOST)  id N  port N
- *       type T  update  second (in the second ring)  asked NAME  marked (TCP, all flags, cached)
+ *       by SERVER  type T  update  second (in the second ring)  asked NAME  marked (TCP, all flags, cached)
  *       times N (a client and ID each)  again N
  *   pass T    steps T (as the writer asks for) [SLOW N (a commit takes SLOW, N questions a step)]
  *   commit    restart    ring SIZE    quiet (until pruning ends)    disk SIZE (0: no limit)
@@ -79,6 +79,15 @@ static const struct script {
      Q1 "a.example real old.contoso.com; ? unapproved FROM targets WHERE target LIKE 'old%' => 0;"
      "? real_hosts,unapproved FROM events"
      " => OLD.contoso.com:1688 old.contoso.com:1688 kms01.contoso.com:1688 OLD.contoso.com:1688"},
+    {"who asked when the real DNS first named a host that is not approved, and whom, outlives the events",
+     "ring 33554432;" Q1 "a.example real! rogue.example by 10.9.0.53:53; commit; pass 1s;"
+     "q 10.0.0.2 a.example real! rogue.example by 10.9.0.54:53; q 10.0.0.3 b.example times 20100; commit;"
+     "pass 91d;" Q1 "b.example; commit; quiet; ? asked_by,through,unapproved_since FROM targets => 10.0.0.1 10.9.0.53:53 " START ";"
+     "? count(*) FROM answer WHERE unapproved<>'' => 1; ? min(sequence)>20000 FROM events => 1;"
+     Q1 "a.example real rogue.example; ? asked_by,through,unapproved_since,unapproved FROM targets => - - - 0;"
+     "q 10.0.0.2 a.example real! rogue.example by 10.9.0.54:53; ? asked_by,through FROM targets => 10.0.0.2 10.9.0.54:53"},
+    {"a client without a row of its own is not told", "limit clients 1; q 10.0.0.9 x.example;" Q1 "a.example real! rogue.example;"
+     "? asked_by,unapproved FROM targets => - 1"},
     {"a rule in shadow would have", Q1 "a.example filled r would s;" Q1 "a.example;"
      "? questions,filled,would FROM rules WHERE rule='r' => 1 1 0; ? questions,would FROM rules WHERE rule='s' => 0 1;"
      "? would,would_rule FROM events WHERE sequence=1 => replaced s; ? count(*) FROM rules => 2;"
@@ -234,6 +243,8 @@ static void ask(struct bench *b, char *at)
             e.real[e.n_real++] = (struct audit_host){sample_name(next(&at)), 1688};
             if (word[4] == '!')
                 e.unapproved[e.n_unapproved++] = e.real[e.n_real - 1];
+        } else if (IS("by")) {
+            assert_int_equal(addr_parse(&e.server, next(&at), 0), 0);
         } else if (IS("also")) {
             e.answer[e.n_answer++] = (struct audit_host){sample_name(next(&at)), 1688};
         } else if (IS("type")) {

@@ -45,6 +45,7 @@ static const struct values_row {
     {"targets --target", "KMS01.contoso.com=kms01.contoso.com:1688 contoso.com=0"},
     {"targets --client 10.20.4.7 --sort", "target=kms01.contoso.com:1688,old.contoso.com:1688"},
     {"targets --sort", "unapproved=2"},
+    {"targets --unapproved --sort", "target=0"},
     {"rules --rule", "merged-domains=merged-domains"},
     {"rules --client", "10.0.0.1=s"},
 };

@@ -67,10 +67,10 @@ static const struct row {
       "kontor,single label,10.6.0.0/24,1,", "\r\nother.example,domain,", "!\r\ncorp.example,", "!\r\nrogue.example,"}},
     {"the right one there, before the one most have", "wrong-suffix --suffix pilot.example", {"pilot.example,domain,10.7.0.0/24,", "10.7.0.0/24: branch.example", "!fabrikam"}},
     {"not one whose host is unapproved", "wrong-suffix", {"10.8.0.0/24: corp.example", "hq2.lan,", "!: rogue.example"}},
-    {"unapproved", "unapproved", {"kms.rogue.example:1688,host,3,3,", ",10.4.0.1,rogue.example,10.9.0.54:53,", "kms.corp.example:1689,port,1,1,",
-     ",10.4.0.3,port.example,10.9.0.55:53,", "!kms.corp.example:1688"}},
+    {"unapproved", "unapproved", {"kms.rogue.example:1688,host,3,3,", ",10.4.0.1,10.9.0.54:53,", "kms.corp.example:1689,port,1,1,",
+     ",10.4.0.3,10.9.0.55:53,", "!kms.corp.example:1688"}},
     {"unapproved, of a host", "unapproved --target kms.corp.example", {"kms.corp.example:1689", "!rogue"}},
-    {"unapproved, as one client saw it", "unapproved --client 10.4.0.2", {",10.4.0.2,rogue.example,", "!10.4.0.1", "!10.4.0.3"}},
+    {"unapproved, as one client saw it", "unapproved --client 10.4.0.2", {",10.4.0.2,10.9.0.54:53,", "!10.4.0.1", "!10.4.0.3"}},
     {"publishers", "publishers", {"10.5.0.1,,corp.example,UPDATE,2,", "10.5.0.2,,corp.example,asks for SOA,1,", "!10.1.0.9"}},
     {"publishers, of a client", "publishers --client 10.5.0.2", {"10.5.0.2,", "!10.5.0.1"}},
     {"leaks", "leaks", {"fabrikam.local,.local,8.8.8.8:53,", "kontor,single label,9.9.9.9:53,1,1,", "give these machines a DNS suffix", "!hq.lan",
@@ -118,6 +118,14 @@ static void forms(void **state)
     json_decref(reply);
     assert_int_equal(run("", "stuk"), EXIT_USAGE);
     assert_has(out.text[1], "no such report; did you mean stuck?");
+    assert_int_equal(
+        capture_line(real,
+                     "audit targets --unapproved -o server.state-dir=%s -o server.user= --wide",
+                     bench.root),
+        0);
+    assert_has(out.text[0], "ASKED BY");
+    assert_has(out.text[0], "10.4.0.3");
+    assert_null(strstr(out.text[0], "kms01"));
     assert_int_equal(run("--html", "--csv"), EXIT_USAGE);
     assert_int_equal(run("", "stuck --limit 1"), 0);
     assert_null(strstr(strstr(out.text[0], "10.1.0."), "\n10.1.0."));
