@@ -297,6 +297,40 @@ void audit_store_close(struct audit_store *s)
     free(s);
 }
 
+int audit_store_copy(struct audit_store *s, const char *path,
+                     void (*progress)(void *context, size_t done, size_t all), void *context)
+{
+    enum { PAGES = 1000 }; /* between two words about it */
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640), rc, step = 0;
+    sqlite3_backup *copy = NULL;
+    sqlite3 *to = NULL;
+
+    if (fd < 0 || close(fd) != 0)
+        return -errno;
+    rc = sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(to, "PRAGMA journal_mode=OFF", NULL, NULL,
+                          NULL); /* it may as well be gone */
+    rc = to == NULL ? -ENOMEM : error_of(to, rc);
+    /* All of it is read in one transaction: nothing begins anew when the daemon writes. */
+    if (rc == 0)
+        rc = audit_sql(s, NULL, "BEGIN;SELECT count(*) FROM sqlite_master");
+    if (rc == 0 && (copy = sqlite3_backup_init(to, "main", s->db, "main")) == NULL)
+        rc = error_of(to, sqlite3_errcode(to));
+    while (copy != NULL && (step = sqlite3_backup_step(copy, PAGES)) == SQLITE_OK)
+        progress(context, (size_t)(sqlite3_backup_pagecount(copy) - sqlite3_backup_remaining(copy)),
+                 (size_t)sqlite3_backup_pagecount(copy));
+    if (copy != NULL) {
+        rc = error_of(to, step);
+        (void)sqlite3_backup_finish(copy);
+    }
+    (void)audit_sql(s, NULL, "ROLLBACK"); /* of a read */
+    sqlite3_close(to);
+    if (rc != 0)
+        unlink(path);
+    return rc;
+}
+
 json_t *audit_json_text(const char *text)
 {
     json_t *v = json_string(text); /* NULL: not UTF-8 */

@@ -78,6 +78,10 @@ struct audit_store; /* opaque */
  * a sentence in d. */
 int audit_store_open(struct audit_store **, const char *dir, uint64_t wal_bytes, struct diags *d);
 void audit_store_close(struct audit_store *);
+/* Writes a new file with what the database held when it began, whoever writes meanwhile.
+ * progress: is told how many pages of how many are done. 0 or -errno: there is no file then. */
+int audit_store_copy(struct audit_store *, const char *path,
+                     void (*progress)(void *context, size_t done, size_t all), void *context);
 
 /* --- to read ------------------------------------------------------------------------
  *

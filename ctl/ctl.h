@@ -95,6 +95,10 @@ int ctl_invalid(const struct diags *);
 /* --yes, or a terminal's y; false otherwise. */
 bool ctl_ask(const struct ctl *, const char *question);
 
+/* A bar on stderr, when that is a terminal, of what has lasted for a second; gone when all is
+ * done. Called often. */
+void ctl_progress(const struct ctl *, const char *what, size_t done, size_t all);
+
 /* --- ctl/print.c: screens. A row is a label in its column and a template, which is expanded with
  * fields of what the row is about: an object, or each item of an array, with the label at the
  * first. A row without a text, or about what is not there, is not printed. Templates:
@@ -193,6 +197,7 @@ int ctl_show_reply(const struct ctl *, int code, json_t *reply, const struct ctl
 json_t *ctl_api_get(const struct ctl *, const char *path);
 #define ctl_api_status(c) ctl_api_get(c, "/v1/status")
 int query_run(struct ctl *);
+int backup_run(struct ctl *);
 /* --- ctl/explain.c */
 extern const struct ctl_option explain_options[];
 int explain_verb(struct ctl *);

@@ -297,6 +297,7 @@ const struct ctl_verb ctl_daemon_verbs[] = {
     {"", "query", 1, 2, "NAME [TYPE]", {query_options}, query_run, "ask the daemon a real question; it is recorded like any other"},
     {"", "explain", 0, 2, "SUFFIX | NAME TYPE", {explain_options}, explain_verb, "show what a client would get, and why; nothing is recorded"},
     {"", "upstreams", 0, 0, "", {NULL}, run_upstreams, "show the routes and their servers"},
+    {"", "backup", 1, 1, "DIR", {NULL}, backup_run, "copy settings, policy and audit into a new folder, while the daemon runs"},
     {"cache", "get", 1, 2, "NAME [TYPE]", {NULL}, run_cache_get, "show what the cache holds for a name"},
     {"cache", "flush", 0, 1, "NAME | --below NAME | --all", {flush_options}, run_cache_flush, "remove names from the cache"},
     {0},

@@ -127,6 +127,26 @@ bool ctl_ask(const struct ctl *c, const char *question)
     return fgets(answer, sizeof answer, stdin) && rpmatch(answer) > 0;
 }
 
+void ctl_progress(const struct ctl *c, const char *what, size_t done, size_t all)
+{
+    enum { FIRST_US = 1000000, STEP_US = 100000, WIDTH = 40 };
+    static const char full[WIDTH + 1] = "########################################";
+    static uint64_t began, shown; /* one thread prints */
+    uint64_t now = c->stderr_tty ? clock_us() : 0;
+    size_t part = all > 0 ? done * WIDTH / all : WIDTH;
+
+    if (now == 0)
+        return;
+    began = began > 0 ? began : now;
+    if (done >= all && shown > 0) {
+        fputs("\r\033[K", stderr);
+        shown = 0;
+    } else if (done < all && now - began > FIRST_US && now - shown > STEP_US) {
+        fprintf(stderr, "\r%s [%-*.*s] %zu %%", what, WIDTH, (int)part, full, part * 100 / WIDTH);
+        shown = now;
+    }
+}
+
 static void print_span(FILE *f, long long ms)
 {
     const long long second = 1000, minute = 60 * second, hour = 60 * minute, day = 24 * hour;

@@ -288,6 +288,7 @@ static void read_text(struct reader *r, const char *text, size_t len)
  * a reload waiting. */
 static void read_file(struct reader *r, const char *path, bool may_miss, bool drop_in)
 {
+    struct settings_file *read;
     struct stat st;
     char *text;
     size_t len;
@@ -297,6 +298,10 @@ static void read_file(struct reader *r, const char *path, bool may_miss, bool dr
     if (drop_in && stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
         form_problem(&r->form, NULL, "is not a file");
     } else if ((rc = file_read(path, FILE_MAX_BYTES, &text, &len)) == 0) {
+        if ((read = arena_alloc(r->s->arena, sizeof *read)) != NULL) {
+            *read = (struct settings_file){r->s->files, r->form.file, drop_in};
+            r->s->files = read;
+        }
         read_text(r, text, len);
         free(text);
     } else if (rc != -ENOENT || !may_miss) {

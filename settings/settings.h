@@ -59,6 +59,12 @@ struct settings {
     bool routes_found;
     const struct access_rule *machine;
     int n_machine;
+    /* The files that were read, the last one first; drop_in: it is in conf.d. */
+    const struct settings_file {
+        const struct settings_file *next;
+        const char *path;
+        bool drop_in;
+    } * files;
 /* clang-format off */
 #define SECTION(name, ...) struct {
 #define END(name) } name;

@@ -49,6 +49,7 @@ def test_writer_killed_100_times_leaves_whole_changes(nsd, waymark):
         assert last >= said[-1], 'a change was acknowledged and is gone'
         answer = w.ask(discovery(f'n{last}.changed.example'))
         assert ask.targets(answer) == [f'kms.changed.example.:{1000 + last % ROUND}']
+        w.ctl('policy', 'undo', '--dry-run')  # what comes out has the digest of the log
         after = last
     assert w.find('fabrikam.local') == HOSTS
 

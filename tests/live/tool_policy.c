@@ -32,6 +32,7 @@ static void change(struct store *store, unsigned long n)
     struct policy_change c = {
         .log = {.author = "tool_policy", .reason = "test", .time_ms = clock_now().wall_ms},
         .history_ms = 365ull * 86400 * 1000,
+        .history_bytes = HISTORY_MOST,
     };
     struct policy_rule old;
     struct policy p;

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * backup.c -- `backup`: settings, policy with its history, and audit, while all of it is in use.
+ *
+ *     DIR/settings/waymark.yaml, conf.d/   the files that were read, whatever the first is called
+ *     DIR/state/policy/, audit/            what belongs into a state directory
+ *     DIR/backup.json                      what it has; written last: without it, it is not whole
+ *
+ * Each of the two databases is copied in one state of its own. Root copies the settings, then goes
+ * into the folder and becomes the user of the daemon, as for all that touches the state directory:
+ * what that user writes need not be reached through folders above.
+ */
+#include "ctl/ctl.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "audit/store.h"
+#include "base/file.h"
+#include "policy/records.h"
+
+enum { SETTINGS_SIZE = 1 << 24 };
+
+/* Makes a folder in DIR; which must be empty or not there, if it is the first. */
+static int make_folder(const char *in, const char *name)
+{
+    char *path = ctl_text("%s/%s", in, name);
+    struct dirent **list = NULL;
+    int n, code = 0;
+
+    if (*name == '\0' && (n = scandir(in, &list, NULL, NULL)) > 2)
+        code = ctl_fail(EXIT_USAGE, "%s is not empty; a backup takes a folder of its own", in);
+    else if (mkdir(path, 0750) != 0 && (errno != EEXIST || *name != '\0'))
+        code = ctl_fail(EXIT_FAILED, "cannot make %s: %s", path, strerror(errno));
+    for (; list && n > 0; n--)
+        free(list[n - 1]);
+    free(list);
+    free(path);
+    return code;
+}
+
+static int write_file(const char *path, const char *text, size_t len)
+{
+    FILE *f = fopen(path, "wxe");
+    bool done = f && fchmod(fileno(f), 0640) == 0 && fwrite(text, 1, len, f) == len &&
+                fflush(f) == 0 && fsync(fileno(f)) == 0;
+
+    if (f && fclose(f) != 0)
+        done = false;
+    return done ? 0 : ctl_fail(EXIT_FAILED, "cannot write %s: %s", path, strerror(errno));
+}
+
+static int copy_settings(const struct ctl *c, const char *dir, json_int_t *n)
+{
+    int code = 0, rc;
+    char *text, *to;
+    size_t len;
+
+    for (const struct settings_file *f = c->settings->files; f && code == 0; f = f->next) {
+        rc = file_read(f->path, SETTINGS_SIZE, &text, &len);
+        if (rc != 0)
+            return ctl_fail(EXIT_FAILED, "cannot read %s: %s", f->path, strerror(-rc));
+        to = ctl_text("%s/settings/%s", dir,
+                      f->drop_in ? strstr(f->path, "conf.d/") : "waymark.yaml");
+        code = write_file(to, text, len);
+        free(to);
+        free(text);
+        ++*n;
+    }
+    return code;
+}
+
+/* What there is none of stays null. */
+static int copy_policy(struct ctl *c, const char *path, json_t *all)
+{
+    char digest[POLICY_DIGEST_TEXT];
+    struct store *store = NULL;
+    struct policy_counts n;
+    struct diags d;
+    int rc, code = 0;
+
+    diags_init(&d);
+    rc = store_open(&store, path, STORE_READ, &d);
+    if (rc == 0)
+        rc = store_copy(store, "state/policy", true);
+    store_close(store);
+    store = NULL;
+    if (rc == 0 && (rc = store_open(&store, "state/policy", STORE_READ, &d)) == 0)
+        rc = policy_store_counts(store, &n); /* of the copy: the other may have changed since */
+    store_close(store);
+    (void)unlink("state/policy/lock.mdb");
+    if (rc == -EBADMSG && d.n > 0)
+        code = ctl_fail(EXIT_FAILED, "%s", d.list[0]);
+    else if (rc != 0 && rc != -ENOENT)
+        code = ctl_store_error(c, path, rc);
+    else if (rc == 0)
+        json_object_set_new(all, "policy",
+                            json_pack("{s:I,s:s,s:I,s:I}", "serial", (json_int_t)n.serial, "digest",
+                                      policy_digest_print(n.digest, digest), "suffixes",
+                                      (json_int_t)n.suffixes, "bytes", (json_int_t)n.bytes));
+    diags_fini(&d);
+    return code;
+}
+
+static void tell_pages(void *context, size_t done, size_t all)
+{
+    ctl_progress(context, "audit", done, all);
+}
+
+static int copy_audit(struct ctl *c, const char *path, json_t *all)
+{
+    struct audit_store *s = NULL;
+    struct diags d;
+    struct stat st;
+    int rc, code = 0;
+
+    diags_init(&d);
+    rc = audit_store_open(&s, path, 0, &d);
+    if (rc == 0)
+        rc = audit_store_copy(s, "state/audit/audit.db", tell_pages, c);
+    if (d.n > 0)
+        code = ctl_fail(EXIT_FAILED, "%s", d.list[0]);
+    else if (rc != 0 && rc != -ENOENT)
+        code = ctl_store_error(c, path, rc);
+    else if (rc == 0 && stat("state/audit/audit.db", &st) == 0)
+        json_object_set_new(all, "audit", json_pack("{s:I}", "bytes", (json_int_t)st.st_size));
+    audit_store_close(s);
+    diags_fini(&d);
+    return code;
+}
+
+/* As the user of the daemon, in the folder. */
+static int copy_state(struct ctl *c, json_t *all)
+{
+    static const char *const folders[] = {"state", "state/policy", "state/audit"};
+    const char *state = c->settings->server.state_dir;
+    char *policy = ctl_text("%s/policy", state), *audit = ctl_text("%s/audit", state), *text;
+    int code = ctl_become_user(c);
+
+    for (size_t i = 0; i < ARRAY_LEN(folders) && code == 0; i++)
+        code = make_folder(".", folders[i]);
+    code = code == 0 ? copy_policy(c, policy, all) : code;
+    code = code == 0 ? copy_audit(c, audit, all) : code;
+    if (code == 0) {
+        text = json_dumps(all, JSON_INDENT(2));
+        code = write_file("backup.json", text, strlen(text));
+        free(text);
+    }
+    free(policy);
+    free(audit);
+    return code;
+}
+
+int backup_run(struct ctl *c)
+{
+    static const struct ctl_row rows[] = {
+        {"settings", NULL, "{settings} files"},
+        {"policy", "policy",
+         "serial {serial}, digest {digest}, {suffixes} suffixes, {bytes:mib} MiB"},
+        {"policy", NULL, "[{?policy}|there is none]"},
+        {"audit", "audit", "{bytes:mib} MiB"},
+        {"audit", NULL, "[{?audit}|there is none]"},
+        {0},
+    };
+    const char *dir = c->argv[0], *user = c->settings->server.user;
+    const struct passwd *pw = geteuid() == 0 && *user ? getpwnam(user) : NULL;
+    json_t *all = json_pack("{s:s,s:I,s:n,s:n}", "version", PACKAGE_VERSION, "time",
+                            (json_int_t)c->now.wall_ms, "policy", "audit");
+    json_int_t n = 0;
+    int code = make_folder(dir, "");
+
+    if (code == 0) {
+        code = make_folder(dir, "settings");
+        code = code == 0 ? make_folder(dir, "settings/conf.d") : code;
+        code = code == 0 ? copy_settings(c, dir, &n) : code;
+        json_object_set_new(all, "settings", json_integer(n));
+        if (code == 0 && (chdir(dir) != 0 || (pw && chown(".", pw->pw_uid, pw->pw_gid) != 0)))
+            code = ctl_fail(EXIT_FAILED, "cannot use %s: %s", dir, strerror(errno));
+        code = code == 0 ? copy_state(c, all) : code;
+        if (code != 0)
+            ctl_note("%s is not whole: remove it", dir);
+    }
+    if (code == 0 && c->format == FORMAT_JSON)
+        table_print_json(all);
+    else if (code == 0)
+        ctl_show(all, rows);
+    json_decref(all);
+    return code;
+}
