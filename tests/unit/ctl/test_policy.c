@@ -199,6 +199,7 @@ static const struct row {
     {"rule add one x.y --if-serial 2", MOVED, "the policy is at serial 1, not 2"},
     {"rule add one x.y --if-serial 0", MOVED, "the policy is at serial 1, not 0"},
     {"rule add one x.y --if-serial one", USAGE, "--if-serial one: a number is needed"},
+    {"rule add one x.y", DONE, "serial 2, author ", "x.y"},
     {"rule add one x.y --author anna", DONE, " (for anna), ", "x.y", "anna"},
     {"rule add one x.y --author " R64, USAGE, "--author has more than 63 bytes"},
     {"rule add one x.y --reason " R256, USAGE, "--reason has more than 255 bytes"},
