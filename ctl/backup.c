@@ -42,7 +42,7 @@ static int make_folder(const char *in, const char *name)
     return code;
 }
 
-static int write_file(const char *path, const char *text, size_t len)
+static int save_file(const char *path, const char *text, size_t len)
 {
     FILE *f = fopen(path, "wxe");
     bool done = f && fchmod(fileno(f), 0640) == 0 && fwrite(text, 1, len, f) == len &&
@@ -65,7 +65,7 @@ static int copy_settings(const struct ctl *c, const char *dir, json_int_t *n)
             return ctl_fail(EXIT_FAILED, "cannot read %s: %s", f->path, strerror(-rc));
         to = ctl_text("%s/settings/%s", dir,
                       f->drop_in ? strstr(f->path, "conf.d/") : "waymark.yaml");
-        code = write_file(to, text, len);
+        code = save_file(to, text, len);
         free(to);
         free(text);
         ++*n;
@@ -146,7 +146,7 @@ static int copy_state(struct ctl *c, json_t *all)
     code = code == 0 ? copy_audit(c, audit, all) : code;
     if (code == 0) {
         text = json_dumps(all, JSON_INDENT(2));
-        code = write_file("backup.json", text, strlen(text));
+        code = save_file("backup.json", text, strlen(text));
         free(text);
     }
     free(policy);

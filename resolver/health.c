@@ -74,41 +74,30 @@ bool pin_takes(struct pin *pin, unsigned most, const struct addr *client, uint64
     static const struct hash_key key = {.k0 = 0};
     const uint64_t hash = hash_bytes(&key, client->ip, sizeof client->ip), day = wall_ms / DAY_MS;
     const uint64_t mine = hash >> 16 << 16 | (day & 0xffff);
-    unsigned n = 0, first;
-    uint64_t old = 0;
 
     for (int tries = 0; tries < PIN_TRIES; tries++) {
-        n = 0;
-        first = PIN_SLOTS;
+        unsigned n = 0, slot = PIN_SLOTS; /* its own, or the first that is free */
+        bool is_own = false;
+        uint64_t old = 0;
+
         for (unsigned i = 0; i < PIN_SLOTS; i++) {
             unsigned at = ((unsigned)(hash >> 48) + i) % PIN_SLOTS;
             uint64_t seen = atomic_load_explicit(&pin->seen[at], memory_order_relaxed);
             bool counted = seen != 0 && ((mine - seen) & 0xffff) < PIN_DAYS;
 
-            if (counted && seen >> 16 == mine >> 16) {
-                if (counts && seen != mine)
-                    atomic_store_explicit(&pin->seen[at], mine, memory_order_relaxed);
-                return true;
-            }
             n += counted;
-            if (!counted && first == PIN_SLOTS) {
-                first = at;
-                old = seen;
-            }
+            if (counted ? is_own || seen >> 16 != mine >> 16 : slot != PIN_SLOTS)
+                continue;
+            is_own = counted;
+            slot = at;
+            old = seen;
         }
-        if (n >= most || !counts || first == PIN_SLOTS ||
-            atomic_compare_exchange_strong(&pin->seen[first], &old, mine))
+        if (n >= most || !counts || old == mine)
+            return n < most;
+        if (atomic_compare_exchange_strong(&pin->seen[slot], &old, mine))
             break; /* else another thread was faster: look again */
     }
-    return n < most;
-}
-
-static const struct health_target *find_target(const struct health *h,
-                                               const struct policy_host *host)
-{
-    return h == NULL || h->n == 0
-               ? NULL
-               : bsearch(host, h->targets, h->n, sizeof h->targets[0], policy_approved_compare);
+    return true;
 }
 
 void health_choose(const struct health *h, const struct policy_decision *d,
@@ -120,8 +109,13 @@ void health_choose(const struct health *h, const struct policy_decision *d,
 
     *out = (struct health_choice){.given = all, .pinned = -1};
     for (int i = 0; i < d->n_hosts; i++) {
-        out->targets[i] = find_target(h, &d->hosts[i]);
-        if (out->targets[i] != NULL && out->targets[i]->is_down && d->hosts[i].probe)
+        const struct policy_host *host = &d->hosts[i];
+        const struct health_target *t = NULL;
+
+        if (h != NULL && h->n > 0)
+            t = bsearch(host, h->targets, h->n, sizeof *t, policy_approved_compare);
+        out->targets[i] = t;
+        if (t != NULL && t->is_down && host->probe)
             out->down |= UINT64_C(1) << i;
     }
     if (out->down == all)

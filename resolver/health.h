@@ -81,7 +81,7 @@ static inline uint8_t health_pin_clients(const struct policy_decision *d)
 void health_choose(const struct health *, const struct policy_decision *, const struct addr *client,
                    uint64_t wall_ms, bool counts, struct health_choice *out);
 
-/* May this client be given the pinned host, since it is one of its first `most`? */
+/* Is the client given the pinned host, which fewer than `most` have been given before? */
 bool pin_takes(struct pin *, unsigned most, const struct addr *client, uint64_t wall_ms,
                bool counts);
 

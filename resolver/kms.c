@@ -240,8 +240,8 @@ static struct cache_key decision_key(const struct view *v, const struct query *q
     return key;
 }
 
-/* q->event is made. A pool's records begin with a random one, so that clients which take
- * the first (Vista, Server 2008) are spread. */
+/* q->event is made. A pool's records are shuffled, for clients which take the first whatever its
+ * priority is (Vista, Server 2008). */
 static enum answer send_decided(const struct view *v, struct query *q, const uint8_t *image,
                                 size_t len, int ede)
 {
@@ -252,7 +252,7 @@ static enum answer send_decided(const struct view *v, struct query *q, const uin
     if (!is_pool(e->outcome))
         query_rotate(v, q);
     else if (e->n_answer > 1)
-        image_rotate(q->out, q->out_len, TYPE_SRV, random_u16(v->random));
+        image_shuffle_srv(q->out, q->out_len, v->random);
     return result;
 }
 

@@ -10,7 +10,8 @@
 #include "wire/reply.h"
 
 enum { OPT_FIXED = 11, OPTION_FIXED = 4, TEXT_MAX = 255 };
-enum { ROTATE_OCTETS = 4096, ROTATE_RECORDS = 256 }; /* what may be moved to the end of a set */
+/* What may be moved of a set, and the longest SRV record, which begins there. */
+enum { ROTATE_OCTETS = 4096, ROTATE_RECORDS = 256, ROTATE_LAST = 2 * NAME_MAX_WIRE + 16 };
 
 static void opt_begin(struct writer *w, uint32_t flags)
 {
@@ -196,30 +197,104 @@ void image_age(uint8_t *image, size_t len, uint32_t age_s, uint32_t least_s, uin
     }
 }
 
-void image_rotate(uint8_t *image, size_t len, uint16_t type, unsigned by)
-{
-    unsigned left = len < DNS_HEADER ? 0 : bytes_u16(image + 6), n = 0;
-    size_t pos = records_begin(image, len), end = 0, first;
-    uint16_t begin[ROTATE_RECORDS];
-    uint8_t front[ROTATE_OCTETS];
+/* The records of the answered RRset: where each begins, and behind the last; its TTL. */
+struct set {
+    unsigned n;
+    uint16_t begin[ROTATE_RECORDS + 1], ttl[ROTATE_RECORDS];
+};
 
-    for (; left > 0 && n < ROTATE_RECORDS; left--) {
+static void find_set(struct set *s, const uint8_t *image, size_t len, uint16_t type)
+{
+    unsigned left = len < DNS_HEADER ? 0 : bytes_u16(image + 6);
+    size_t pos = records_begin(image, len);
+
+    for (s->n = 0; left > 0 && s->n < ROTATE_RECORDS; left--) {
         size_t from = pos, at = record_pass(image, len, &pos);
         bool of_set = at != 0 && bytes_u16(image + at - 4) == type;
 
-        if (at == 0 || (n > 0 && (!of_set || from - begin[0] > ROTATE_OCTETS)))
+        if (at == 0 || (s->n > 0 && (!of_set || from - s->begin[0] > ROTATE_OCTETS)))
             break;
         if (!of_set)
             continue; /* the chain in front */
-        begin[n++] = (uint16_t)from;
-        end = pos;
+        s->ttl[s->n] = (uint16_t)at;
+        s->begin[s->n++] = (uint16_t)from;
+        s->begin[s->n] = (uint16_t)pos;
     }
-    if (n < 2)
+}
+
+void image_rotate(uint8_t *image, size_t len, uint16_t type, unsigned by)
+{
+    uint8_t front[ROTATE_OCTETS];
+    size_t first, end;
+    struct set s;
+
+    find_set(&s, image, len, type);
+    if (s.n < 2)
         return;
-    first = begin[by % n];
-    memcpy(front, image + begin[0], first - begin[0]);
-    memmove(image + begin[0], image + first, end - first);
-    memcpy(image + begin[0] + (end - first), front, first - begin[0]);
+    first = s.begin[by % s.n];
+    end = s.begin[s.n];
+    memcpy(front, image + s.begin[0], first - s.begin[0]);
+    memmove(image + s.begin[0], image + first, end - first);
+    memcpy(image + s.begin[0] + (end - first), front, first - s.begin[0]);
+}
+
+/* Of those that are left, the index of the next one: of the lowest priority, by its share of the
+ * weights; those without a weight have a share of one together, or are alike among themselves. */
+static unsigned draw_srv(const uint8_t *image, const struct set *s, const bool *gone,
+                         struct random *random)
+{
+    uint32_t sum = 0, none = 0, draw, share;
+    unsigned lowest = UINT16_MAX, i;
+
+    for (i = 0; i < s->n; i++)
+        if (!gone[i] && bytes_u16(image + s->ttl[i] + 6) < lowest)
+            lowest = bytes_u16(image + s->ttl[i] + 6);
+    for (i = 0; i < s->n; i++) {
+        const uint8_t *rdata = image + s->ttl[i] + 6;
+
+        if (gone[i] || bytes_u16(rdata) != lowest)
+            continue;
+        sum += bytes_u16(rdata + 2);
+        none += bytes_u16(rdata + 2) == 0;
+    }
+    draw = random_below(random, sum == 0 ? none : sum + (none > 0));
+    for (i = 0, none = 0; i < s->n; i++) {
+        const uint8_t *rdata = image + s->ttl[i] + 6;
+
+        if (gone[i] || bytes_u16(rdata) != lowest)
+            continue;
+        share = bytes_u16(rdata + 2);
+        if (share == 0)
+            share = sum == 0 || none++ == 0;
+        if (draw < share)
+            break;
+        draw -= share;
+    }
+    return i;
+}
+
+void image_shuffle_srv(uint8_t *image, size_t len, struct random *random)
+{
+    uint8_t shuffled[ROTATE_OCTETS + ROTATE_LAST];
+    bool gone[ROTATE_RECORDS] = {false};
+    size_t size, at = 0;
+    struct set s;
+
+    find_set(&s, image, len, TYPE_SRV);
+    size = s.n > 1 ? (size_t)(s.begin[s.n] - s.begin[0]) : 0;
+    for (unsigned i = 0; i < s.n; i++)
+        if (s.begin[i + 1] - s.ttl[i] < 6 + 4)
+            return; /* no record of this type */
+    if (size == 0 || size > sizeof shuffled)
+        return;
+    for (unsigned left = s.n; left > 0; left--) {
+        unsigned next = draw_srv(image, &s, gone, random);
+
+        gone[next] = true;
+        memcpy(shuffled + at, image + s.begin[next], s.begin[next + 1] - s.begin[next]);
+        at += s.begin[next + 1] - s.begin[next];
+    }
+    memcpy(image + s.begin[0], shuffled, size);
 }
 
 size_t query_build(const struct query_build *q, uint8_t *out, size_t size)

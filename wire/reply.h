@@ -9,6 +9,7 @@
 #ifndef WIRE_REPLY_H
 #define WIRE_REPLY_H
 
+#include "base/random.h"
 #include "wire/message.h"
 
 /* What a reply to a client has beside its records. */
@@ -47,6 +48,10 @@ void image_age(uint8_t *image, size_t len, uint32_t age_s, uint32_t least_s, uin
  * large one the first 256, and those that begin in its first 4 KB, are the set. Only where
  * reply_facts.rotates: one after the other, and nothing points into them. */
 void image_rotate(uint8_t *image, size_t len, uint16_t type, unsigned by);
+
+/* Puts the same records of a set of SRV into an order drawn by RFC 2782: by priority, and at random
+ * by weight within; so that a client that takes the first one is spread, too. */
+void image_shuffle_srv(uint8_t *image, size_t len, struct random *);
 
 /* A query to a server: RD=1, CD as told, OPT with size DNS_UDP_EDNS and DO. */
 struct query_build {

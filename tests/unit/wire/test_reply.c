@@ -5,6 +5,7 @@
 #include "tests/unit/wire/text_message.h"
 
 #include "wire/reply.h"
+#include "wire/reply_read.h"
 
 /* The query of a client, in its own case. */
 struct client {
@@ -203,4 +204,69 @@ static void check_query(void **state)
     assert_int_equal(query_build(&q, out, n - 1), 0);
 }
 
-TESTS("reply", TEST(check_octets), ROWS(image_rows, check_image), ROWS(query_rows, check_query))
+/* A set of SRV: priority and weight of each record, and how often of a hundred each is first, and
+ * is last. */
+static const struct shuffle_row {
+    const char *name;
+    int n, ranks[4][2], first[4], last[4];
+} shuffle_rows[] = {
+    {"one", 1, {{0, 0}}, {100}, {100}},
+    {"alike", 2, {{0, 0}, {0, 0}}, {50, 50}, {50, 50}},
+    {"alike, with weights",
+     4,
+     {{7, 5}, {7, 5}, {7, 5}, {7, 5}},
+     {25, 25, 25, 25},
+     {25, 25, 25, 25}},
+    {"one to three", 2, {{0, 1}, {0, 3}}, {25, 75}, {75, 25}},
+    {"priority first", 3, {{10, 60000}, {0, 0}, {5, 1}}, {0, 100, 0}, {100, 0, 0}},
+    {"two priorities", 4, {{1, 0}, {0, 3}, {1, 0}, {0, 1}}, {0, 75, 0, 25}, {50, 0, 50, 0}},
+    {"no weight beside weights", 3, {{0, 0}, {0, 9}, {0, 10}}, {5, 45, 50}, {86, 7, 7}},
+};
+
+static void count_up(void *context, uint8_t *out, size_t len)
+{
+    uint64_t *seed = context;
+
+    for (size_t i = 0; i < len; i++)
+        out[i] = (uint8_t)((*seed = *seed * 6364136223846793005u + 1442695040888963407u) >> 56);
+}
+
+static void check_shuffle(void **state)
+{
+    enum { ROUNDS = 20000 };
+    const struct shuffle_row *r = *state;
+    struct message m = {.qname = {7, 2, "\1A\3net"}, .qtype = TYPE_SRV, .qclass = CLASS_IN};
+    uint64_t seed = 1;
+    struct random random = {.fill = count_up, .context = &seed};
+    int first[4] = {0}, last[4] = {0};
+    uint8_t out[512];
+    struct srv srv[SRV_MAX];
+    struct writer w = writer_make(out, sizeof out);
+
+    image_begin(&w, &m, RCODE_NOERROR);
+    for (int i = 0; i < r->n; i++) { /* the port tells which; targets are of several lengths */
+        image_record(&w, SECTION_ANSWER, DNS_HEADER, TYPE_SRV, 300, 7u + 2u * (i > 1));
+        writer_u16(&w, (uint16_t)r->ranks[i][0]);
+        writer_u16(&w, (uint16_t)r->ranks[i][1]);
+        writer_u16(&w, (uint16_t)i);
+        writer_bytes(&w, i > 1 ? "\1x" : "", i > 1 ? 3 : 1);
+    }
+    image_record(&w, SECTION_ADDITIONAL, DNS_HEADER, TYPE_A, 300, 4);
+    writer_u32(&w, 0x7f000001);
+    for (int i = 0; i < ROUNDS; i++) {
+        image_shuffle_srv(out, w.len, &random);
+        assert_int_equal(srv_read(out, w.len, srv), r->n);
+        first[srv[0].port]++;
+        last[srv[r->n - 1].port]++;
+    }
+    for (int i = 0; i < r->n; i++) {
+        assert_in_range(first[i] + ROUNDS / 50, r->first[i] * ROUNDS / 100,
+                        r->first[i] * ROUNDS / 100 + ROUNDS / 25);
+        assert_in_range(last[i] + ROUNDS / 50, r->last[i] * ROUNDS / 100,
+                        r->last[i] * ROUNDS / 100 + ROUNDS / 25);
+        assert_true((r->first[i] > 0 || first[i] == 0) && (r->last[i] > 0 || last[i] == 0));
+    }
+}
+
+TESTS("reply", TEST(check_octets), ROWS(shuffle_rows, check_shuffle), ROWS(image_rows, check_image),
+      ROWS(query_rows, check_query))
