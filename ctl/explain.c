@@ -269,6 +269,7 @@ static const struct ctl_row explain_rows[] = {
     {"rules", "rules", "{rule}\t[{?acts}yes|no][: {why}]"},
     {"rules", NULL, "[{?rules}|none is near]"},
     {"decision", "decision", "{text}"},
+    {"hosts", "hosts", "{host}\t{why}[; since {since:time}]"},
     {"late", "late", "{text}"},
     {"answer", NULL,
      "[{first}|{?answer.rcode=NOERROR}NOERROR, no records|{answer.rcode}|none]"

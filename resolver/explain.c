@@ -126,6 +126,36 @@ static json_t *show_policy(const struct view *v)
     return json_pack("{s:I,s:s?}", "serial", (json_int_t)counts.serial, "digest", or_null(digest));
 }
 
+/* The hosts of the pool that are left out of the answer, or are down and given all the same. */
+static json_t *show_hosts(const struct view *v, const struct audit_event *event)
+{
+    const struct policy_decision *d = &v->scratch->decision;
+    const struct health_choice *c = &v->scratch->choice;
+    bool is_pool = event->outcome == OUTCOME_FILLED || event->outcome == OUTCOME_REPLACED;
+    char name[NAME_TEXT], pinned[NAME_TEXT];
+    json_t *list = json_array(), *why;
+
+    for (int i = 0; is_pool && i < d->n_hosts; i++) {
+        const struct health_target *t = c->targets[i];
+        const bool given = c->given >> i & 1, is_down = c->down >> i & 1;
+
+        if (given && !is_down)
+            continue;
+        why = is_down ? json_sprintf("down, %s%s", health_errors[t->error],
+                                     given ? "; given all the same, since all are down" : "")
+                      : json_sprintf("the pool gives %s alone until %d clients have it",
+                                     name_print(&d->hosts[c->pinned].target, pinned),
+                                     (int)health_pin_clients(d));
+        json_array_append_new(list,
+                              json_pack("{s:o,s:o,s:o?}", "host",
+                                        json_sprintf("%s:%u", name_print(&d->hosts[i].target, name),
+                                                     (unsigned)d->hosts[i].port),
+                                        "why", why, "since",
+                                        is_down ? json_integer((json_int_t)t->since_ms) : NULL));
+    }
+    return list;
+}
+
 static json_t *explain_kms(struct explain *e, const struct view *v, const struct real *came,
                            struct now now)
 {
@@ -146,12 +176,13 @@ static json_t *explain_kms(struct explain *e, const struct view *v, const struct
     for (size_t i = 0; i < n; i++)
         json_array_append_new(rules, json_pack("{s:s,s:b,s:s}", "rule", trials[i].rule, "acts",
                                                trials[i].acts, "why", trials[i].why));
-    return json_pack("{s:o?,s:o,s:{s:s,s:s,s:s?,s:s},s:o?,s:s?}", "real",
+    return json_pack("{s:o?,s:o,s:{s:s,s:s,s:s?,s:s},s:o,s:o?,s:s?}", "real",
                      show_real(&e->q, event->verdict), "rules", rules, "decision", "outcome",
                      outcome_names[event->outcome], "reason", reason_names[event->reason], "rule",
                      or_null(event->rule), "text",
-                     policy_decision_say(&v->scratch->decision, view_policy(v), text), "late", late,
-                     "hint", policy_hint(&ask, &v->scratch->decision, trials, n, hint));
+                     policy_decision_say(&v->scratch->decision, view_policy(v), text), "hosts",
+                     show_hosts(v, event), "late", late, "hint",
+                     policy_hint(&ask, &v->scratch->decision, trials, n, hint));
 }
 
 /* A question that is not decided by policy. */

@@ -32,6 +32,7 @@ ASKED = [
     ('status', 'GET', '/v1/status'),
     ('stats', 'GET', '/v1/stats'),
     ('upstreams', 'GET', '/v1/upstreams'),
+    ('health', 'GET', '/v1/health'),
     ('cached', 'GET', '/v1/cache/www.contoso.com?type=A'),
     ('not cached', 'GET', '/v1/cache/.'),
     ('not changed', 'POST', '/v1/reload'),
@@ -69,7 +70,7 @@ def test_the_recorded_answers_are_those_of_the_daemon(nsd, waymark):
     w.find('fabrikam.local')
     wait_for(lambda: w.json('status')['audit']['last_commit'], 'a commit of the audit')
     said = {name: w.api(method, path) for name, method, path in ASKED}
-    w.settings['kms'] = {'mode': 'shadow'}
+    w.settings['kms'] = {'mode': 'shadow', 'probe-interval': 0}
     w.settings['cache'] = {'size': '32M'}
     w.write_settings()
     said['changed'] = w.api('POST', '/v1/reload')

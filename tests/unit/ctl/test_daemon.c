@@ -101,6 +101,13 @@ static const struct row {
      "filled\n"
      "          _vlmcs._tcp.fabrikam.local. 60 IN SRV 10 0 1688 kms02.contoso.com.\n"
      "Windows   a host is given, so DNS is no obstacle\narticle   method 5, steps 7 to 10: *>"},
+    {"explain a", "filled",
+     "{\"hosts\": [{\"host\": \"a.b:1688\", \"why\": \"down, refused\", \"since\": 1795338000123},"
+     " {\"host\": \"ab.c:99\", \"why\": \"the pool gives k alone\", \"since\": null}]}",
+     0,
+     "GET *>*\ndecision  *\nhosts     a.b:1688  down, refused; since 2026-*\n          ab.c:99   "
+     "the pool "
+     "gives k alone\nanswer *>"},
     {"explain a", "refused",
      "{\"client\": {\"networks\": [{\"name\": \"a\", \"prefix\": \"10.0.0.0/8\"},"
      " {\"name\": \"b\", \"prefix\": \"10.9.0.0/16\"}]}}",

@@ -40,6 +40,12 @@
 #define NO_NAME "windows 0x8007232B DNS name does not exist method 5, step 4\n"
 #define NO_RECORDS "windows 0x8007251D no records found for given DNS query method 5, step 5\n"
 
+#define TWO(way)                                                                                   \
+    "pools: {p: {" way "hosts: [a.example, \"b.example:99\"]}}\n"                                  \
+    "rules: {r: {suffixes: [x.example], action: replace, pool: p}}\n"
+#define B_RECORD V "x.example. 300 IN SRV 0 0 99 b.example."
+#define GIVEN_B "answer NOERROR 300 " B_RECORD "\n"
+
 /* What is told, without the rules that name another network, and the client 10.1.1.1. */
 static const struct row {
     const char *name, *question, *want;
@@ -47,6 +53,7 @@ static const struct row {
     const char *verdict;                    /* that is supposed */
     const char *cached, *reply;             /* NULL: nothing is cached; nobody is asked */
     uint64_t age;                           /* of what is cached, ms */
+    const char *down;                       /* hosts that are: first letters of their names */
 } rows[] = {
     {"the sample of the manual", V "hr.fabrikam.local SRV",
      "client 10.20.64.7 kiosks 10.20.64.0/18 allow 10.0.0.0/8\n" FROM_9 "+cached 41\n"
@@ -199,6 +206,25 @@ static const struct row {
      "gives "
      "the host's, by rule down\nanswer NOERROR 300 kms01.contoso.com. 300 IN A 10.0.0.9\n",
      .reply = "NXDOMAIN\n" SOA},
+    {"a host is down", V "x.example SRV",
+     "rule r +acts replaces from pool p\ndecision replaced rule r rule r replaces the real answer "
+     "by pool p\nhost a.example:1688 down, timed out 77\n" GIVEN_B,
+     .policy = TWO(""), .down = "a"},
+    {"all hosts are down", V "x.example SRV",
+     "rule r +acts replaces from pool p\ndecision replaced rule r rule r replaces the real answer "
+     "by pool p\nhost a.example:1688 down, timed out; given all the same, since all are down "
+     "77\nhost b.example:99 down, timed out; given all the same, since all are down 77\nanswer "
+     "NOERROR 300 " B_RECORD " | " V "x.example. 300 IN SRV 0 0 1688 a.example.\n",
+     .policy = TWO(""), .down = "ab"},
+    {"a host is pinned, the first one is down", V "x.example SRV",
+     "rule r +acts replaces from pool p\ndecision replaced rule r rule r replaces the real answer "
+     "by pool p\nhost a.example:1688 down, timed out 77\n" GIVEN_B,
+     .policy = TWO("choice: pin, "), .down = "a"},
+    {"a host is pinned", V "x.example SRV",
+     "rule r +acts replaces from pool p\ndecision replaced rule r rule r replaces the real answer "
+     "by pool p\nhost b.example:99 the pool gives a.example alone until 25 clients have it\nanswer "
+     "NOERROR 300 " V "x.example. 300 IN SRV 0 0 1688 a.example.\n",
+     .policy = TWO("choice: pin, "), .down = ""},
     {"a special name", "localhost A",
      "decision a special name, answered here (RFC 6761, 6303)\nanswer NOERROR 10800 localhost. "
      "10800 IN A 127.0.0.1\n"},
@@ -248,7 +274,7 @@ static void put_line(struct str *s, const char *label, const json_t *o)
 /* A line for each part and rule. */
 static void tell(struct str *s, const json_t *o)
 {
-    static const char *const parts[] = {"client", "real",   "rules",   "decision",
+    static const char *const parts[] = {"client", "real",   "rules",   "decision", "hosts",
                                         "late",   "answer", "windows", "hint"};
     static const char *const remedies[] = {"remedy", "slmgr", "powershell"};
     const json_t *rule;
@@ -263,8 +289,9 @@ static void tell(struct str *s, const json_t *o)
             json_object_del(part, remedies[r]);
         json_array_foreach(part, k,
                            rule) if (strstr(json_string_value(json_object_get(rule, "why")),
-                                            "client is not in") == NULL) put_line(s, "rule", rule);
-        if (!json_is_array(part) && !json_is_null(part))
+                                            "client is not in") == NULL)
+            put_line(s, strcmp(parts[i], "hosts") == 0 ? "host" : "rule", rule);
+        if (part != NULL && !json_is_array(part) && !json_is_null(part))
             put_line(s, parts[i], part);
     }
 }
@@ -349,6 +376,11 @@ static void check_row(void **state)
     struct world *w =
         world_new(r->settings != NULL ? r->settings : SETTINGS, policy[0] != '\0' ? policy : NULL);
     struct explain *e = explain_new(r->question, client, r->verdict);
+    struct {
+        struct health h;
+        struct health_target targets[2];
+    } health = {.h = {.epoch = 1}};
+    struct health *newest = &health.h;
     const struct worker_stats none = {0};
     struct cache_stats before, after;
     char text[4000], question[600];
@@ -356,6 +388,17 @@ static void check_row(void **state)
     struct str told;
     enum answer a;
 
+    if (r->down != NULL) {
+        for (const char **host = (const char *[]){"a.example", "b.example", NULL}; *host; host++) {
+            struct health_target *t = &health.h.targets[health.h.n++];
+
+            *t = (struct health_target){.port = **host == 'a' ? 1688 : 99, .since_ms = 77};
+            assert_int_equal(name_parse(&t->target, *host), 0);
+            t->is_down = strchr(r->down, **host) != NULL;
+            t->error = HEALTH_TIMED_OUT;
+        }
+        w->view.health = &newest;
+    }
     if (r->cached != NULL)
         world_cache(w, r->question, r->cached);
     world_wait(w, r->age);
