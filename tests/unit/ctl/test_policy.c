@@ -271,6 +271,7 @@ static const struct row {
     {"show suffixes two --limit 0", DONE, "1 more; --limit shows more of them"},
     {"show approved K.C.D", DONE, "k.c.d  1688  pool p"},
     {"show pool", USAGE, "did you mean pools?"},
+    {"show rules --json", DONE, "\"when\": [\n        \"missing\"\n      ],\n      \"pool\": \"p\""},
     {"show pools --json", DONE, "\"k.c.d:1688\"\n      ],\n      \"allow_public\": false,\n      \"choice\": \"all\",\n      \"pin_clients\": 25\n    }\n  ]\n}\n"},
     {"undo", FAILED, "Make the policy empty, as it was at first?"},
     {"undo --yes", DONE, "rule  two  gone\nserial 2, ", HEAD, "back to serial 0; pool p gone"},
