@@ -12,7 +12,8 @@ import ask
 import pytest
 from ask import discovery
 from conftest import CONTOSO, FABRIKAM
-from process import SLOW, wait_for
+from process import SLOW, free_port, wait_for
+from test_health import PROBING, Kms
 from upstreams import Dnsmasq, Fake, Nsd, Silent, reply
 from windows import Windows
 
@@ -189,6 +190,43 @@ def test_f11_client_that_has_cached_its_host_is_silent(real, waymark):
     assert found(w, 'contoso.com') == [KMS01], 'after slmgr /ckms'
     w.audit()
     assert w.json('audit', 'report', 'silent')['clients'] == []
+
+
+def test_f12_count_is_spread_over_hosts(real, waymark):
+    """One host until enough clients have it; the report counts them."""
+    w = waymark(upstream=real.port)
+    w.ctl('policy', 'pool', 'set', 'kms', 'kms01.contoso.com', 'kms02.contoso.com', '--choice', 'pin', '--pin-clients', '3')
+    fill(w, 'fabrikam.local', '--pool', 'kms')
+    clients = [f'127.0.0.{n}' for n in (1, 2, 3, 4)]
+
+    def given(address):
+        return found(w, 'fabrikam.local', address=address)
+
+    assert [given(a) for a in clients[:2]] == [[KMS01]] * 2
+    wait_for(lambda: [given(a) for a in clients] == [[KMS01, KMS02]] * 4, 'three clients that have the host; from then on both are given')
+    w.audit()
+    rows = {r['target']: r['clients'] for r in w.json('audit', 'report', 'thresholds')['targets']}
+    assert rows == {KMS01.replace('.:', ':'): 4, KMS02.replace('.:', ':'): 4}, rows
+
+
+def test_f13_host_has_another_port_than_its_record(real, waymark, request):
+    """The record says 1688 by hand. Waymark tries the port, and says so; the policy gives the right one."""
+    host = Kms('127.0.0.1', free_port())
+    request.addfinalizer(host.stop)
+    wrong = free_port()
+    w = waymark(PROBING, upstream=real.port)
+    w.ctl('policy', 'pool', 'set', 'kms', f'kms01.contoso.com:{wrong},address=127.0.0.1')
+    fill(w, 'fabrikam.local', '--pool', 'kms')
+    problem = wait_for(lambda: [p for p in w.json('status', ok=False)['problems'] if 'kms01' in p], 'a host that is down')
+    assert f'kms01.contoso.com:{wrong}' in problem[0] and 'refused' in problem[0], problem
+    w.ctl('policy', 'pool', 'set', 'kms', f'kms01.contoso.com:{host.port},address=127.0.0.1')
+    wait_for(lambda: w.json('status', ok=False)['problems'] == [], 'a host that is up')
+    assert found(w, 'fabrikam.local') == [f'kms01.contoso.com.:{host.port}']
+    w.ctl('policy', 'rule', 'set', 'port', '--suffix', 'contoso.com', '--action', 'replace', '--when', 'unapproved', '--pool', 'kms')
+    assert found(w, 'contoso.com') == [f'kms01.contoso.com.:{host.port}']
+    w.audit()
+    (row,) = w.json('audit', 'report', 'unapproved')['targets']
+    assert (row['target'], row['differs']) == ('kms01.contoso.com:1688', 'port'), row
 
 
 def test_f15_record_is_missing_in_a_new_child_zone(waymark, peers):
