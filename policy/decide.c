@@ -367,6 +367,21 @@ static struct result find_result(const struct policy_match *m, int shadow,
     return r;
 }
 
+int policy_is_approved(struct policy_reader *r, const struct name *target, uint16_t port)
+{
+    struct store_record record;
+    struct store_key k;
+    int rc;
+
+    if (target->labels == 0) /* "no service here", which names no host */
+        return 1;
+    key_make(&k, TABLE_APPROVED, &(struct key_parts){.domain = target, .number = port});
+    if (k.len == 0) /* longer than any */
+        return 0;
+    rc = store_step(r->txn, STORE_SEEK, &k, k.len, &record);
+    return rc == 0 ? 1 : rc == -ENOENT ? 0 : rc;
+}
+
 static int decide(struct policy_reader *r, const struct policy_ask *ask,
                   const struct policy_match *m, const struct policy_real *real,
                   struct policy_decision *out)
@@ -379,18 +394,12 @@ static int decide(struct policy_reader *r, const struct policy_ask *ask,
     int n = present ? real->n_srv : 0, rc = 0;
 
     /* Marks the targets that are not approved; the verdict follows from them. */
-    for (int i = 0; i < n && rc == 0; i++) {
-        const struct srv *s = &real->srv[i];
-
-        key_make(&k, TABLE_APPROVED, &(struct key_parts){.domain = &s->target, .number = s->port});
-        if (k.len == 0) /* longer than any */
-            rc = -ENOENT;
-        else if (s->target.labels > 0) /* else "no service here", which names no host */
-            rc = store_step(r->txn, STORE_SEEK, &k, k.len, &record);
-        out->unapproved[i] = rc == -ENOENT;
+    for (int i = 0; i < n && rc >= 0; i++) {
+        rc = policy_is_approved(r, &real->srv[i].target, real->srv[i].port);
+        out->unapproved[i] = rc == 0;
         out->n_unapproved = (uint8_t)(out->n_unapproved + out->unapproved[i]);
-        rc = rc == -ENOENT ? 0 : rc;
     }
+    rc = rc > 0 ? 0 : rc;
     if (n > 0 && rc == 0)
         out->verdict = out->n_unapproved > 0 ? VERDICT_UNAPPROVED : VERDICT_PRESENT;
     out->serial = policy_reader_serial(r);

@@ -6,8 +6,10 @@
  */
 #include "resolver/daemon.h"
 
+#include <limits.h>
 #include <unistd.h>
 
+#include "audit/store.h"
 #include "base/str.h"
 #include "resolver/explain.h"
 
@@ -134,6 +136,60 @@ static json_t *tell_outputs(const struct daemon *d, json_t *problems)
     return list;
 }
 
+/* Is the host that the audit calls NAME:PORT approved now? Not known: yes, then no rule acts either. */
+static bool is_approved(const struct view *v, const char *host)
+{
+    const char *colon = strrchr(host, ':');
+    char text[NAME_TEXT];
+    struct name name;
+    uint64_t port;
+    int rc;
+
+    if (colon == NULL || (size_t)(colon - host) >= sizeof text ||
+        number_parse(&port, colon + 1, UINT16_MAX) != 0)
+        return true; /* (other) */
+    snprintf(text, sizeof text, "%.*s", (int)(colon - host), host);
+    if (name_parse(&name, text) != 0 || !view_policy(v))
+        return true;
+    store_guarded(rc, v->policy->txn, policy_is_approved(v->policy, &name, (uint16_t)port));
+    return rc != 0;
+}
+
+/* The hosts that the real DNS has named within a week, which the policy did not approve then and
+ * does not now. */
+static void find_unapproved(const struct daemon *d, json_t *list)
+{
+    static const char sql[] = "SELECT name FROM host WHERE unapproved>0 AND last>?1-604800000"
+                              " ORDER BY last DESC LIMIT 1000";
+    const struct view *v = d->own->listen.view;
+    json_t *hosts = json_array(), *host;
+    struct audit_store *audit = NULL;
+    char dir[PATH_MAX], now[NUMBER_TEXT];
+    const char *newest = NULL, *name;
+    size_t i;
+    int n = 0;
+
+    snprintf(dir, sizeof dir, "%s/audit", d->newest->server.state_dir);
+    snprintf(now, sizeof now, "%llu", (unsigned long long)clock_now().wall_ms);
+    if (d->auditor.writer != NULL && audit_store_open(&audit, dir, 0, NULL) == 0)
+        (void)audit_query(audit, sql, now, hosts);
+    audit_store_close(audit);
+    json_array_foreach(hosts, i, host)
+    {
+        name = json_string_value(json_object_get(host, "name"));
+        if (!is_approved(v, name)) {
+            newest = newest != NULL ? newest : name;
+            n++;
+        }
+    }
+    view_policy_end(v);
+    problem(list, n > 0,
+            "audit: the real DNS names %d KMS host%s that the policy does not approve, lately %s: "
+            "waymarkctl audit targets --unapproved; approve them, or filter them with a rule",
+            n, n > 1 ? "s" : "", newest != NULL ? newest : "");
+    json_decref(hosts);
+}
+
 /* What is wrong with the policy store, its contents, its folder, its readers; with the audit,
  * and with what the machine tells. damaged: decisions; without: how many threads have no policy. */
 static json_t *find_problems(const struct daemon *d, const struct store_health *h, int policy_rc,
@@ -181,6 +237,7 @@ static json_t *find_problems(const struct daemon *d, const struct store_health *
     problem(list, dropped != 0, "audit: %lld events were dropped since the start",
             (long long)dropped);
     problem(list, d->machine_error[0] != '\0', "machine: %s", d->machine_error);
+    find_unapproved(d, list);
     return list;
 }
 

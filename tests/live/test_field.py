@@ -124,7 +124,14 @@ def test_f5_host_that_is_gone_leaves_the_answer(real, waymark):
     assert found(w, 'gone.example') == [KMS01]
     w.audit()
     rows = {r['target']: r['unapproved'] for r in w.json('audit', 'targets')['targets']}
-    assert rows == {OLD.replace('.:', ':'): 1, KMS01.replace('.:', ':'): 0}
+    old = OLD.replace('.:', ':')
+    assert rows == {old: 1, KMS01.replace('.:', ':'): 0}
+    done = w.ctl('status', ok=7)
+    assert f'! audit: the real DNS names 1 KMS host that the policy does not approve, lately {old}: ' in done.out, done
+    [row] = w.json('audit', 'targets', '--unapproved')['targets']
+    assert (row['target'], row['asked_by'], row['through']) == (old, '127.0.0.1', f'127.0.0.1:{real.port}')
+    w.ctl('policy', 'approve', old)
+    w.ctl('status')
 
 
 def test_f5_host_that_is_gone_is_replaced(real, waymark):
