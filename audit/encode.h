@@ -12,6 +12,8 @@
 /* A time as people read it. */
 #define SQL_LOCAL(ms) "strftime('%Y-%m-%d %H:%M:%S'," ms "/1000,'unixepoch','localtime')"
 
+/* The client's address, when it is one. */
+#define SQL_IP "iif(address GLOB '*[g-z]*',NULL,address)"
 /* json_patch() leaves out what is NULL. */
 #define SQL_ECS \
     "json_patch('{}',json_object('@timestamp',time,'ecs',json_object('version','8.11.0')," \
@@ -19,12 +21,12 @@
     "'event',json_object('kind','event','category',json_array(iif(kind='event','network','configuration'))," \
     "'type',json_array(iif(kind='event','protocol','info')),'dataset','waymark.audit'," \
     "'action',iif(kind='event','kms-discovery','audit-'||kind),'sequence',sequence," \
-    "'outcome',CASE WHEN kind='event' THEN iif(answer='','failure','success') END," \
+    "'outcome',CASE WHEN kind='event' THEN iif(answer='','failure','success') END,'reason',reason," \
     "'duration',latency_us*1000)," \
-    "'client',json(CASE WHEN kind='event' THEN json_object('ip',address,'port',port)END)," \
+    "'client',json(CASE WHEN kind='event' THEN json_object('address',address,'ip'," SQL_IP ",'port',port)END)," \
     "'network',json(CASE WHEN kind='event' THEN json_object('transport',transport,'protocol','dns')END)," \
     "'dns',json(CASE WHEN kind='event' THEN json_object('id',CAST(id AS TEXT),'type','answer'," \
-    "'question',json_object('name',question,'type',type),'header_flags'," \
+    "'question',json_object('name',question,'type',type,'class','IN'),'op_code',iif(outcome='update','UPDATE','QUERY'),'header_flags'," \
     SQL_LIST("flags") ",'response_code',response," \
     "'answers',json('['||iif(answer='','','{\"type\":\"SRV\",\"data\":'||" \
     "replace(json_quote(answer),' ','\"},{\"type\":\"SRV\",\"data\":\"')||'}')||']'))END)," \
@@ -71,13 +73,14 @@
 #define SQL_CEF \
     "'CEF:0|Waymark|waymarkd|" PACKAGE_VERSION "|'||" SQL_ACTION "||'|'||" \
     "iif(kind='event','KMS discovery','Audit: '||kind)||'|'||" SQL_GRAVE("6", "6", "3", "3") "||'|rt='||ms" \
-    SQL_CEF_VALUE("externalId", "sequence") SQL_CEF_VALUE("dvchost", "forwarder") SQL_CEF_VALUE("src", "address") \
+    SQL_CEF_VALUE("externalId", "sequence") SQL_CEF_VALUE("dvchost", "forwarder") SQL_CEF_VALUE("src", SQL_IP) \
     SQL_CEF_VALUE("spt", "port") SQL_CEF_VALUE("proto", "iif(kind='event',upper(transport),'')") \
     "||iif(kind='event',' app=DNS cnt=1','')" SQL_CEF_VALUE("act", "outcome") SQL_CEF_VALUE("outcome", "response") \
     SQL_CEF_VALUE("reason", "reason") SQL_CEF_VALUE("destinationDnsDomain", "question") \
     SQL_CEF_LABEL("cs1", "rule", "rule") SQL_CEF_LABEL("cs2", "answer", "answer") \
     SQL_CEF_LABEL("cs3", "realDns", "verdict") SQL_CEF_LABEL("cs4", "unapproved", "unapproved") \
-    SQL_CEF_LABEL("cs5", "windowsShows", "client_error") SQL_CEF_LABEL("cn1", "latencyUs", "latency_us") \
+    SQL_CEF_LABEL("cs5", "windowsShows", "client_error") SQL_CEF_LABEL("cs6", "client", "iif(address GLOB '*[g-z]*',address,'')") \
+    SQL_CEF_LABEL("cn1", "latencyUs", "latency_us") \
     SQL_CEF_VALUE("cnt", "iif(kind='event','',count)") SQL_CEF_VALUE("msg", "note")
 
 #define SQL_TEXT_LINE "ifnull(address||'  '||question||'  ','')||" SQL_WORDS

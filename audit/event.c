@@ -10,8 +10,18 @@
  */
 #include "audit/event.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "audit/chain.h"
+#include "base/file.h"
+#include "base/random.h"
 
 #include "wire/types.h"
 
@@ -28,6 +38,62 @@ uint32_t audit_client_error(const struct audit_event *e)
     if (e->rcode == RCODE_NOERROR && e->qtype != TYPE_SRV && e->qtype != TYPE_ANY)
         return 0;
     return windows_code(e->rcode);
+}
+
+/* A multicast address, which no client has. */
+static const uint8_t hidden[8] = {0xff, 0, 'h', 'm', 'a', 'c', 0, 0};
+
+int audit_privacy_read(struct audit_privacy *p, const char *dir, bool make)
+{
+    struct random random = {.left = 0};
+    char path[PATH_MAX], *key = NULL;
+    size_t len = 0;
+    int rc, fd;
+
+    if (p->how != AUDIT_CLIENT_HMAC)
+        return 0;
+    snprintf(path, sizeof path, "%s/client.key", dir);
+    rc = file_read(path, sizeof p->key, &key, &len);
+    if (rc == 0) {
+        memcpy(p->key, key, len);
+        free(key);
+        return len == sizeof p->key ? 0 : -EINVAL;
+    }
+    if (rc != -ENOENT || !make)
+        return rc;
+    (void)mkdir(dir, 0750);
+    random_bytes(&random, p->key, sizeof p->key);
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -errno;
+    rc = write(fd, p->key, sizeof p->key) == (ssize_t)sizeof p->key && fsync(fd) == 0 ? 0 : -EIO;
+    close(fd);
+    if (rc != 0)
+        unlink(path);
+    return rc;
+}
+
+void audit_client_hide(uint8_t ip[16], const struct audit_privacy *p)
+{
+    if (p->how == AUDIT_CLIENT_PREFIX)
+        prefix_mask(ip, ip_is_v4(ip) ? 96 + 24 : 56);
+    if (p->how != AUDIT_CLIENT_HMAC)
+        return;
+    chain_hmac(ip + sizeof hidden, p->key, ip, 16);
+    memcpy(ip, hidden, sizeof hidden);
+}
+
+const char *audit_client_print(const uint8_t ip[16], char out[ADDR_TEXT])
+{
+    struct addr client = {.port = 0};
+
+    memcpy(client.ip, ip, sizeof client.ip);
+    if (memcmp(ip, hidden, sizeof hidden) != 0)
+        return addr_print(&client, out);
+    strcpy(out, "hmac:");
+    for (size_t i = sizeof hidden; i < sizeof client.ip; i++)
+        sprintf(out + strlen(out), "%02x", ip[i]);
+    return out;
 }
 
 _Static_assert(sizeof(struct audit_record) <= AUDIT_EVENT_MAX, "packed it is no longer");

@@ -70,6 +70,19 @@ struct audit_event {
     char networks[AUDIT_EVENT_NETWORKS][AUDIT_TEXT];
 };
 
+/* How a client is recorded. A key is a file in the audit's directory. */
+enum audit_client { AUDIT_CLIENT_FULL, AUDIT_CLIENT_PREFIX, AUDIT_CLIENT_HMAC };
+struct audit_privacy {
+    enum audit_client how;
+    uint8_t key[32]; /* for HMAC */
+};
+/* Reads the key, if how asks for one, and makes it first if need be and `make`. 0 or -errno. */
+int audit_privacy_read(struct audit_privacy *, const char *dir, bool make);
+/* Puts into an address what is recorded of it: itself, its /24 or /56, or a mark and its HMAC. */
+void audit_client_hide(uint8_t ip[16], const struct audit_privacy *);
+/* As it is recorded: an address, or "hmac:" and 16 digits. Returns out. */
+const char *audit_client_print(const uint8_t ip[16], char out[ADDR_TEXT]);
+
 /* The code that Windows shows for this answer (0x8007232B ...), 0 = none: an
  * answer with a host. reference: Win32 DNS errors as HRESULT. */
 uint32_t audit_client_error(const struct audit_event *);

@@ -259,7 +259,6 @@ static struct place *place_of(struct ledger *l, enum table t, const void *key, s
 static const char *name_of(enum table t, const void *key, size_t len, char out[KEY_TEXT])
 {
     struct cursor c = cursor_make(key, len);
-    struct addr client = {.port = 0};
     struct name name;
 
     if (len == 0) {
@@ -267,8 +266,7 @@ static const char *name_of(enum table t, const void *key, size_t len, char out[K
     } else if (t == HOUR) {
         snprintf(out, KEY_TEXT, "%lld", *(const long long *)key);
     } else if (t == CLIENT) {
-        memcpy(client.ip, key, sizeof client.ip);
-        addr_print(&client, out);
+        audit_client_print(key, out);
     } else if (t == RULE) {
         str_copy(out, KEY_TEXT, key);
     } else {

@@ -242,18 +242,11 @@ static int open_output(struct output *p)
     return p->connecting ? 0 : -errno;
 }
 
-static int pending_error(int fd)
-{
-    int err = 0;
-    socklen_t len = sizeof err;
-
-    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) == 0 ? -err : -errno;
-}
-
 /* Has the batch arrived, as far as can be known? 1, 0: not yet, -errno. */
 static int confirm(struct output *p, struct now now)
 {
-    int unsent = 0, rc;
+    int unsent = 0, err = 0;
+    socklen_t len = sizeof err;
 
     if (p->at.kind == ENDPOINT_FILE || p->at.kind == ENDPOINT_UNIX)
         return 1;
@@ -261,8 +254,9 @@ static int confirm(struct output *p, struct now now)
         p->due_ms = now.mono_ms + CONFIRM_MS;
     if (p->at.kind == ENDPOINT_TCP && ioctl(p->fd, SIOCOUTQ, &unsent) != 0)
         return -errno;
-    if ((rc = pending_error(p->fd)) != 0) /* a reset throws away what is unsent */
-        return rc;
+    /* Asked later: a reset throws away what is unsent. */
+    if (getsockopt(p->fd, SOL_SOCKET, SO_ERROR, &err, &len) != 0 || err != 0)
+        return -(err != 0 ? err : errno);
     if (p->at.kind == ENDPOINT_TCP ? unsent == 0 : now.mono_ms >= p->due_ms) {
         p->due_ms = 0;
         return 1;
@@ -272,10 +266,7 @@ static int confirm(struct output *p, struct now now)
     return 0;
 }
 
-static const char *line_of(const struct output *p, size_t i)
-{
-    return json_string_value(json_object_get(json_array_get(p->rows, i), "line"));
-}
+#define LINE_OF(p, i) json_string_value(json_object_get(json_array_get((p)->rows, i), "line"))
 
 /* What a file or a connection gets is one text. */
 static int join_lines(struct output *p)
@@ -284,9 +275,9 @@ static int join_lines(struct output *p)
 
     for (size_t i = 0; i < p->n && f != NULL; i++) {
         if (p->at.kind == ENDPOINT_TCP) /* RFC 6587, 3.4.1 */
-            fprintf(f, "%zu %s", strlen(line_of(p, i)), line_of(p, i));
+            fprintf(f, "%zu %s", strlen(LINE_OF(p, i)), LINE_OF(p, i));
         else
-            fprintf(f, "%s\n", line_of(p, i));
+            fprintf(f, "%s\n", LINE_OF(p, i));
     }
     return f != NULL && fclose(f) == 0 ? 0 : -ENOMEM;
 }
@@ -353,7 +344,7 @@ static int send_batch(struct output *p)
     if (p->at.kind == ENDPOINT_FILE)
         return p->next < p->n ? write_file(p) : 0;
     while (p->next < p->n) {
-        const char *from = p->stream ? p->text + p->sent : line_of(p, p->next);
+        const char *from = p->stream ? p->text + p->sent : LINE_OF(p, p->next);
         ssize_t n = send(p->fd, from, p->stream ? p->size - p->sent : strlen(from), MSG_NOSIGNAL);
 
         if (n < 0)
@@ -393,8 +384,7 @@ static bool output_turn(struct audit_outputs *o, struct output *p, struct now no
             *fd = now_fd;
             return false;
         }
-        rc = pending_error(p->fd);
-        p->connecting = false;
+        p->connecting = false; /* if that failed, sending says why */
     }
     if (rc == 0 && p->rows == NULL && fill(o, p) == 0) {
         pthread_mutex_lock(&o->lock);

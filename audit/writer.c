@@ -195,8 +195,7 @@ static bool drain(struct audit_writer *w, struct now now)
         audit_ring_release(w->rings[from]);
         e->repeat = is_repeat(w, e);
         e->counted = !take_token(w, e);
-        if (w->limits.prefix_only)
-            prefix_mask(e->client.ip, addr_is_v4(&e->client) ? 96 + 24 : 56);
+        audit_client_hide(e->client.ip, &w->limits.privacy);
         w->stats.repeats += e->repeat;
         w->stats.pending++;
     }

@@ -19,7 +19,7 @@ struct audit_writer; /* opaque */
 struct audit_limits {
     uint64_t retention_ms, ledger_retention_ms, max_size, commit_interval_ms;
     uint32_t max_rate, max_rate_client, max_clients, max_suffixes;
-    bool prefix_only; /* of a client its prefix is stored, not its address */
+    struct audit_privacy privacy;
 };
 
 /* recorded: stored as events; counted: in ledger rows only (above the rates); pending: in the batch. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "audit/encode.h"
+#include "audit/event.h"
 
 enum { STORY = 20 /* events of a client */, PRINT_STEP = 1000 };
 enum { TABLE_LIMIT = 1000, CSV_LIMIT = 1000000, FOLLOW_FIRST = 10, FOLLOW_MS = 500 };
@@ -309,21 +310,39 @@ static const struct audit_list story = STORY(SQL_ISO), story_told = STORY(SQL_LO
     " CROSS JOIN events ON sequence=row WHERE 1%s LIMIT %lld) ORDER BY sequence)"
 /* clang-format on */
 
+/* The name under which the client that is named by the first argument is recorded. */
+static int client_name(const struct ctl *c, char out[ADDR_TEXT])
+{
+    struct audit_privacy privacy = {.how = (enum audit_client)c->settings->audit.client_address};
+    struct addr client;
+    char dir[512];
+
+    if (strncmp(c->argv[0], "hmac:", 5) == 0 && str_copy(out, ADDR_TEXT, c->argv[0]))
+        return 0;
+    if (addr_parse(&client, c->argv[0], 0) != 0)
+        return ctl_fail(EXIT_USAGE, "%s: not an address", c->argv[0]);
+    snprintf(dir, sizeof dir, "%s/audit", c->settings->server.state_dir);
+    if (audit_privacy_read(&privacy, dir, false) != 0)
+        return ctl_fail(EXIT_FAILED,
+                        "audit.client-address is hmac, and %s/client.key cannot be read: ask as "
+                        "root, or name the client as the audit does: hmac:...",
+                        dir);
+    audit_client_hide(client.ip, &privacy);
+    audit_client_print(client.ip, out);
+    return 0;
+}
+
 static int run_client(struct ctl *c)
 {
     const bool table = c->format == FORMAT_TABLE, json = c->format == FORMAT_JSON;
     json_t *rows, *row, *event;
     char address[ADDR_TEXT], where[AUDIT_WHERE];
-    struct addr client;
     struct audit a;
     size_t i;
     int code;
 
-    if (addr_parse(&client, c->argv[0], 0) != 0)
-        return ctl_fail(EXIT_USAGE, "%s: not an address", c->argv[0]);
-    client.port = 0;
-    client.scope = 0;
-    addr_print(&client, address); /* as it is stored */
+    if ((code = client_name(c, address)) != 0)
+        return code;
     rows = json_array();
     code = audit_begin(&a, c, NULL, address);
     if (code == 0 && (a.given & OF_CLIENT) != 0)
@@ -331,9 +350,7 @@ static int run_client(struct ctl *c)
     if (code == 0)
         code = audit_rows(&a, table ? &story_told : &story, 1, rows);
     if (code == 0 && json_array_size(rows) == 0)
-        code = ctl_fail(EXIT_NOT_FOUND,
-                        "%s asked for no KMS host, or not through this forwarder (with "
-                        "audit.client-address: prefix, name its network)",
+        code = ctl_fail(EXIT_NOT_FOUND, "%s asked for no KMS host, or not through this forwarder",
                         address);
     if (code == 0)
         code = audit_run(&a, rows, STORY_EVENTS,

@@ -202,9 +202,10 @@ struct note {
     char text[128];
 };
 
-static struct audit_limits limits_of(const struct settings *s)
+/* 0; -errno: the key of client-address cannot be had. */
+static int limits_of(const struct settings *s, const char *dir, struct audit_limits *out)
 {
-    return (struct audit_limits){
+    *out = (struct audit_limits){
         .retention_ms = s->audit.retention_ms,
         .ledger_retention_ms = s->audit.ledger_retention_ms,
         .max_size = s->audit.max_size,
@@ -213,8 +214,9 @@ static struct audit_limits limits_of(const struct settings *s)
         .max_rate_client = s->audit.max_rate_client,
         .max_clients = s->audit.max_clients,
         .max_suffixes = s->audit.max_suffixes,
-        .prefix_only = s->audit.client_address == CLIENT_PREFIX,
+        .privacy.how = (enum audit_client)s->audit.client_address,
     };
+    return audit_privacy_read(&out->privacy, dir, true);
 }
 
 static void set_outputs(struct audit_outputs *o, const struct settings *s)
@@ -268,11 +270,14 @@ static void *run_auditor(void *arg)
 int auditor_start(struct auditor *a, const struct settings *s, struct audit_ring *const *rings,
                   int n, struct diags *d)
 {
-    const struct audit_limits limits = limits_of(s);
+    struct audit_limits limits;
     int rc;
 
     snprintf(a->dir, sizeof a->dir, "%s/audit", s->server.state_dir);
-    rc = audit_writer_open(&a->writer, a->dir, s->server.name, &limits, rings, n, d);
+    if ((rc = limits_of(s, a->dir, &limits)) != 0)
+        diags_tell(d, "%s/client.key cannot be read or made: %s", a->dir, strerror(-rc));
+    else
+        rc = audit_writer_open(&a->writer, a->dir, s->server.name, &limits, rings, n, d);
     if (rc == 0 && (a->outputs = audit_outputs_new(a->dir)) == NULL)
         rc = -ENOMEM;
     if (rc == 0 && (rc = pipe2(a->box, O_CLOEXEC | O_NONBLOCK) != 0 ? -errno : 0) == 0) {
@@ -298,10 +303,14 @@ int auditor_start(struct auditor *a, const struct settings *s, struct audit_ring
 void auditor_note(struct auditor *a, enum audit_kind kind, const char *text,
                   const struct settings *s)
 {
-    struct note note = {.kind = kind, .has_limits = s != NULL};
+    struct note note = {.kind = kind};
+    int rc = s != NULL && a->writer != NULL ? limits_of(s, a->dir, &note.limits) : -ENOENT;
 
-    if (s != NULL)
-        note.limits = limits_of(s);
+    note.has_limits = rc == 0;
+    if (rc != 0 && rc != -ENOENT)
+        log_error("audit: %s/client.key cannot be read or made: %s; clients and the limits of the "
+                  "audit are recorded as before",
+                  a->dir, strerror(-rc));
     if (s != NULL && a->writer != NULL)
         set_outputs(a->outputs, s);
     snprintf(note.text, sizeof note.text, "%s", text);

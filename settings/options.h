@@ -113,7 +113,8 @@ OPTION(audit, max_suffixes, NUMBER, (1, 100000000), "max-suffixes", "100000", 0,
 OPTION(audit, commit_interval_ms, DURATION, (10, MINUTE), "commit-interval", "1s", 0,
        "How often events are written to disk; a crash loses at most those of this time.")
 OPTION(audit, client_address, WORD, (client_addresses, CLIENT_FULL), "client-address", "full", 0,
-       "full: the address of a client is recorded. prefix: only its /24 or /56.")
+       "full: the address of a client is recorded. prefix: only its /24 or /56. hmac: a pseudonym, "
+       "of which the key is STATE/audit/client.key.")
 LISTED(audit, outputs, n_outputs, output, "outputs",
        "Where each record goes as a line, too, beside the database: "
        "[{to: \"tcp:192.0.2.9:514\", format: cef}].")

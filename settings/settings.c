@@ -115,7 +115,7 @@ static const char *const facilities[] = {
     "kern",   "user",     "mail",   "daemon", "auth",   "syslog", "lpr",   "news",   "uucp",
     "cron",   "authpriv", "ftp",    "ntp",    "audit",  "alert",  "clock", "local0", "local1",
     "local2", "local3",   "local4", "local5", "local6", "local7", NULL};
-static const char *const client_addresses[] = {"full", "prefix", NULL};
+static const char *const client_addresses[] = {"full", "prefix", "hmac", NULL};
 
 #define SECOND 1000ull
 #define MINUTE (60 * SECOND)

@@ -41,7 +41,8 @@ struct output {
 };
 enum { SYSLOG_PORT = 514 };
 
-enum client_address { CLIENT_FULL, CLIENT_PREFIX };
+/* In the order of enum audit_client. */
+enum client_address { CLIENT_FULL, CLIENT_PREFIX, CLIENT_HMAC };
 
 typedef const char *TEXT_value;
 typedef bool YESNO_value;

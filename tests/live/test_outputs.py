@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The outputs of the audit: files and syslog receivers get each record once, also after a restart, a reload and a receiver's
 death; and one that takes nothing keeps no client waiting."""
+import ipaddress
 import json
 import os
 import re
@@ -167,8 +168,8 @@ def test_dead_receiver_is_told_and_gets_all_when_it_is_back(nsd, waymark):
 
 def test_receiver_that_does_not_read_delays_nothing(nsd, waymark):
     port = free_port()
-    w = waymark(outputs(f'tcp:127.0.0.1:{port}'), upstream=nsd.port, policy=POLICY)
     r = Receiver('tcp', port)
+    w = waymark(outputs(f'tcp:127.0.0.1:{port}'), upstream=nsd.port, policy=POLICY)
     slowest, asked = 0, 12000
     with ask.Datagrams(w.port) as d:
         wires = [ask.dns.message.make_query(discovery(f'{n % 50}.lab.contoso.com'), 'SRV', id=n).to_wire() for n in range(asked)]
@@ -233,3 +234,84 @@ def test_file_that_cannot_be_written_is_told(nsd, waymark, path):
     w = waymark(outputs(f'file:{path}'), upstream=nsd.port, policy=POLICY)
     wait_for(lambda: w.json('status', ok=False)['problems'], 'a problem')
     assert w.find('fabrikam.local') == HOSTS
+
+
+# Of ECS 8.11 (elastic.co/guide/en/ecs/8.11), what a DNS record may use: field, its type, the words that it allows.
+DNS_FLAGS = {'AA', 'TC', 'RD', 'RA', 'AD', 'CD', 'DO'}
+ECS = {
+    '@timestamp': str, 'ecs.version': str,
+    'event.kind': {'event'}, 'event.category': [{'network', 'configuration'}], 'event.type': [{'protocol', 'info'}],
+    'event.dataset': str, 'event.action': str, 'event.sequence': int, 'event.outcome': {'success', 'failure', 'unknown'},
+    'event.reason': str, 'event.duration': int,
+    'observer.name': str, 'observer.product': str, 'observer.type': str,
+    'client.address': str, 'client.ip': 'ip', 'client.port': int,
+    'network.transport': {'udp', 'tcp'}, 'network.protocol': {'dns'},
+    'dns.id': str, 'dns.type': {'answer', 'query'}, 'dns.op_code': str, 'dns.header_flags': [DNS_FLAGS],
+    'dns.response_code': str, 'dns.question.name': str, 'dns.question.type': str, 'dns.question.class': str,
+    'dns.answers.type': str, 'dns.answers.data': str,
+    'rule.name': str,
+}
+
+
+def check_ecs(value, path=''):
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if path + key != 'waymark':  # ours, in a namespace of its own
+                check_ecs(inner, f'{path}{key}.')
+        return
+    want = ECS[path[:-1]] if path != 'dns.answers.' else None
+    for one in value if isinstance(value, list) else [value]:
+        allowed = want[0] if isinstance(want, list) else want
+        if want is None:
+            check_ecs(one, path)
+        elif allowed == 'ip':
+            ipaddress.ip_address(one)
+        else:
+            assert one in allowed if isinstance(allowed, set) else type(one) is allowed, (path, one)
+    assert isinstance(value, list) == (isinstance(want, list) or want is None), path
+
+
+def test_records_are_elastic_common_schema(nsd, waymark):
+    w = waymark({'access': [{'net': '127.0.0.3/32', 'action': 'refuse'}]}, upstream=nsd.port, policy=POLICY)
+    for suffix, more in (('fabrikam.local', {}), ('hr.fabrikam.local', {'source': '127.0.0.2'}), ('contoso.com', {}),
+                         ('fabrikam.local', {'source': '127.0.0.3'})):
+        w.ask(discovery(suffix), **more)
+    w.ask(discovery('fabrikam.local'), kind='ANY')
+    w.tcp(discovery('fabrikam.local'))
+    w.audit()
+    w.stop()
+    seen = set()
+    for event in w.events():
+        check_ecs(event)
+        assert re.fullmatch(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z', event['@timestamp'])
+        seen |= set(event)
+    assert seen == {'@timestamp', 'ecs', 'event', 'observer', 'client', 'network', 'dns', 'rule', 'waymark'}
+
+
+def test_client_as_a_pseudonym(nsd, waymark):
+    w = waymark({'audit': {'client-address': 'hmac'}}, upstream=nsd.port, policy=POLICY)
+    w.find('fabrikam.local')
+    w.find('fabrikam.local', source='127.0.0.2')
+    w.audit()
+    w.stop()
+    w.start()
+    w.find('fabrikam.local')
+    w.audit()
+    key = f'{w.state}/audit/client.key'
+    assert os.stat(key).st_mode & 0o777 == 0o600 and os.path.getsize(key) == 32
+    names = {c['address']: c['questions'] for c in w.json('audit', 'clients')['clients']}
+    assert sorted(names.values()) == [1, 2] and all(re.fullmatch('hmac:[0-9a-f]{16}', n) for n in names)
+    story = w.json('audit', 'client', '127.0.0.1')
+    assert story['questions'] == 2 and story['address'] in names
+    assert w.json('audit', 'client', story['address'])['questions'] == 2
+    events = [e for e in w.events() if 'client' in e]
+    assert {e['client']['address'] for e in events} == set(names) and not [e for e in events if 'ip' in e['client']]
+    w.stop()
+    with open(f'{w.state}/audit/audit.db', 'rb') as f:
+        assert b'127.0.0.1' not in f.read().replace(b'127.0.0.1:', b'')
+    os.chmod(key, 0)
+    os.truncate(key, 5) if os.geteuid() == 0 else None
+    assert 'client.key cannot be read' in w.ctl('audit', 'client', '127.0.0.1', ok=1).err
+    w.start()  # DNS goes on
+    assert w.find('fabrikam.local') == HOSTS
+    assert 'client.key cannot be read or made' in w.ctl('status', ok=7).out

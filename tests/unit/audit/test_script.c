@@ -127,9 +127,14 @@ static const struct script {
      "q fe80::1%1 a.example; ? address FROM clients => fe80::1;"
      "limit clients 1; q fe80::2%1 a.example; ? group_concat(address) FROM events => fe80::1,fe80::2"},
     {"only the network of a client is kept, and repeats are still told apart",
-     "limit prefix 1; q 10.20.30.40 a.example id 1; q 10.20.30.41 a.example id 1; q 2001:db8:1:ff42:1::1 a.example;"
+     "limit privacy 1; q 10.20.30.40 a.example id 1; q 10.20.30.41 a.example id 1; q 2001:db8:1:ff42:1::1 a.example;"
      "? group_concat(address||questions||attempts,' ') FROM clients => 10.20.30.022 2001:db8:1:ff00::11;"
      "? group_concat(DISTINCT address) FROM events => 10.20.30.0,2001:db8:1:ff00::"},
+    {"a client is a pseudonym, the same for the same address",
+     "limit privacy 2; q 10.20.30.40 a.example id 1; q 10.20.30.40 b.example; q 2001:db8::1 a.example; restart;"
+     "q 10.20.30.40 c.example; limit clients 1; q 10.0.0.1 a.example;"
+     "? count(DISTINCT address),sum(address GLOB 'hmac:*'),min(length(address)),max(length(address)) FROM events => 3 5 21 21;"
+     "? max(questions) FROM clients => 3"},
     {"old events go, with what only they named; the ledger lives longer",
      Q1 "old.example filled r times 900 asked _VLMCS._TCP.old.example; commit; pass 2d;" Q1 "b.example; commit; quiet;"
      "pass 89d;" Q1 "b.example; commit; quiet;"
@@ -317,7 +322,7 @@ static void set_limit(struct bench *b, const char *word, uint64_t n)
     LIMIT("suffixes", max_suffixes)
     LIMIT("rate", max_rate)
     LIMIT("rate-client", max_rate_client)
-    LIMIT("prefix", prefix_only)
+    LIMIT("privacy", privacy.how)
     LIMIT("max-size", max_size)
     LIMIT("retention", retention_ms)
     audit_writer_limits(b->w, l);
