@@ -169,7 +169,7 @@ class Network:
         if service:
             self.turn(*service.groups())
             return Done(0, '')
-        if 'waymarkctl audit' in command and self.waymark.daemon:
+        if re.search('waymarkctl (audit|status|doctor)', command) and self.waymark.daemon:
             self.waymark.audit()
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack('4H', 50, COLUMNS, 0, 0))
