@@ -97,23 +97,30 @@ static unsigned distance(const char *a, size_t na, const char *b, size_t nb)
     return d[na][nb];
 }
 
+void diag_nearer(const char *word, const char *other, unsigned *best, char out[DIAG_MEANT])
+{
+    size_t n = strlen(word), len = strlen(other);
+    unsigned far;
+
+    if (*best == 0) { /* so many mistakes are too many */
+        *best = n < 4 ? 2 : 3;
+        out[0] = '\0';
+    }
+    if (n > WORD_MAX || len > WORD_MAX)
+        return;
+    far = strcasecmp(word, other) == 0 ? 0 : distance(word, n, other, len);
+    if (far >= *best || far >= len)
+        return;
+    *best = far > 0 ? far : 1; /* nothing is nearer than itself in other letters */
+    snprintf(out, DIAG_MEANT, "; did you mean %s?", other);
+}
+
 const char *diag_meant(const char *word, const char *const *list, char out[DIAG_MEANT])
 {
-    size_t n = strlen(word);
-    unsigned best = n < 4 ? 2 : 3; /* so many mistakes are too many */
+    unsigned best = 0;
 
     out[0] = '\0';
-    for (; n <= WORD_MAX && *list != NULL; list++) {
-        size_t len = strlen(*list);
-        unsigned far;
-
-        if (len > WORD_MAX)
-            continue;
-        far = strcasecmp(word, *list) == 0 ? 0 : distance(word, n, *list, len);
-        if (far >= best || far >= len)
-            continue;
-        best = far;
-        snprintf(out, DIAG_MEANT, "; did you mean %s?", *list);
-    }
+    for (; *list != NULL; list++)
+        diag_nearer(word, *list, &best, out);
     return out;
 }

@@ -36,5 +36,7 @@ void diags_print(const struct diags *, FILE *);
 /* "; did you mean WORD?" with the word of the list (ended by NULL) that is near enough to be
  * what was meant, or "". Returns out. */
 const char *diag_meant(const char *word, const char *const *list, char out[DIAG_MEANT]);
+/* The same word by word, for lists that are nowhere whole; *best is 0 at first. */
+void diag_nearer(const char *word, const char *other, unsigned *best, char out[DIAG_MEANT]);
 
 #endif

@@ -153,6 +153,7 @@ static int make_object(struct policy_write *w, struct change *a, union policy_ob
     const char *kind = policy_kind_names[a->kind], *name = a->is.name;
     size_t n = policy_members_of(a->kind, name)->n;
     bool is_rule = a->kind == POLICY_RULE;
+    char meant[DIAG_MEANT];
     int rc;
 
     if (a->verb == CHANGE_DROP && n == 0) {
@@ -165,8 +166,8 @@ static int make_object(struct policy_write *w, struct change *a, union policy_ob
     if (rc != 0 && rc != -ENOENT)
         return policy_failed(w->c, "read the policy", rc);
     if (rc == -ENOENT && a->verb != CHANGE_SET)
-        return ctl_fail(EXIT_NOT_FOUND, "there is no %s %s (policy %s set makes one)", kind, name,
-                        kind);
+        return ctl_fail(EXIT_NOT_FOUND, "there is no %s %s%s (policy %s set makes one)", kind, name,
+                        policy_meant(NULL, w->change.txn, a->kind, name, meant), kind);
     if (a->verb == CHANGE_DROP)
         snprintf(w->question, sizeof w->question, "Take these %s out of %s %s?",
                  policy_members[a->kind].words, kind, name);

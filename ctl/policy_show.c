@@ -117,26 +117,87 @@ static const struct column test_columns[] = {
     {"outcome", "GOT", T, 0}, {"rule", NULL, T, 0}, {"result", NULL, T, 0}, {0}};
 /* clang-format on */
 
-/* What the daemon knows of the pool's hosts, to the list and to the pool's row. */
+/* What the daemon knows of a host that it tries, or NULL. */
+static json_t *find_health(const json_t *health, const struct policy_host *h)
+{
+    const json_t *known = json_object_get(health, "hosts");
+    char name[NAME_TEXT];
+    json_t *one;
+    size_t i;
+
+    name_print(&h->target, name);
+    json_array_foreach(known, i, one)
+    {
+        if (h->probe && json_is_integer(json_object_get(one, "since")) &&
+            strcmp(json_string_value(json_object_get(one, "host")), name) == 0 &&
+            json_integer_value(json_object_get(one, "port")) == h->port)
+            return one;
+    }
+    return NULL;
+}
+
+/* The same of a pool's hosts, to the list and to the pool's row. */
 static void add_health(json_t *list, const json_t *health, const struct policy_pool *p, json_t *row)
 {
-    const json_t *known = json_object_get(health, "hosts"), *one;
-    json_t *of_pool = json_array(), *o;
+    json_t *of_pool = json_array(), *o, *one;
     char name[NAME_TEXT];
-    size_t k;
 
     for (const struct policy_host *h = p->hosts; h < p->hosts + p->n; h++) {
         o = json_pack("{s:s,s:s,s:i,s:s}", "pool", p->name, "host", name_print(&h->target, name),
                       "port", (int)h->port, "state", h->probe ? "unknown" : "not probed");
-        json_array_foreach(
-            known, k, one) if (h->probe && json_is_integer(json_object_get(one, "since")) &&
-                               strcmp(json_string_value(json_object_get(one, "host")), name) == 0 &&
-                               json_integer_value(json_object_get(one, "port")) == h->port)
-            json_object_update(o, (json_t *)(uintptr_t)one);
+        if ((one = find_health(health, h)))
+            json_object_update(o, one);
         json_array_append(list, o);
         json_array_append_new(of_pool, o);
     }
     json_object_set_new(row, "health", of_pool);
+}
+
+/* One rule, each field in words. */
+static const struct ctl_row rule_lines[] = {
+    {"rule", NULL, "{name}[: {comment}]"},
+    {"does", NULL, "{does}[{?pool}{pool}[: {hosts}]|]"},
+    {"when", NULL, "{says}"},
+    {"clients", NULL, "in [{networks}|any network, or none]"},
+    {"mode", NULL,
+     "[{?mode=live}live|{?mode=shadow}shadow: recorded, not delivered|off: it never acts]"},
+    {"valid", NULL,
+     "[{?from=0}{?until=0}at any time|{?from=0}until {until:time}|{?until=0}from {from:time}|"
+     "from {from:time} until {until:time}]"},
+    {"TTL", NULL, "{ttl_s:span}"},
+    {"DNSSEC", NULL,
+     "[{?break_dnssec}acts also on signed answers for clients that check them|"
+     "leaves signed answers to clients that check them]"},
+    {"suffixes", "suffix_names", "{.}"},
+    {"suffixes", NULL, "[{?suffix_names}|{?suffixes=0}none: it never acts|{suffixes}]"},
+    {0},
+};
+
+/* What those need beside the row of the table; how many suffixes are left out. */
+static size_t add_words(json_t *row, const struct policy *p, const struct policy_rule *r,
+                        size_t limit)
+{
+    static const char *const says[VERDICT_WORDS] = {"has no record", "fails", "has a record",
+                                                    "names a host that is not approved"};
+    const union policy_object *pool = policy_find(p, POLICY_POOL, r->pool);
+    json_t *list = json_array(), *of_pool = pool ? object_row(POLICY_POOL, pool) : NULL;
+    size_t n = r->n_suffixes < limit ? r->n_suffixes : limit;
+    char text[SUFFIX_TEXT];
+    struct str s;
+
+    str_init(&s, text, sizeof text);
+    str_add(&s, r->when == WORD_ALL ? "whatever the real DNS says" : "");
+    for (int i = 0; r->when != WORD_ALL && i < VERDICT_WORDS; i++)
+        if (r->when & 1u << i)
+            str_addf(&s, "%s%s", s.len == 0 ? "the real DNS " : " or ", says[i]);
+    json_object_set_new(row, "says", json_string(text));
+    json_object_set_new(row, "does", json_string(policy_actions[r->action].deed));
+    json_object_set(row, "hosts", json_object_get(of_pool, "hosts"));
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, json_string(suffix_print(r->suffixes[i], text)));
+    json_object_set_new(row, "suffix_names", list);
+    json_decref(of_pool);
+    return r->n_suffixes - n;
 }
 
 static int show_list(struct ctl *c, int what, const char *name)
@@ -145,7 +206,7 @@ static int show_list(struct ctl *c, int what, const char *name)
     struct listing l = {.name = name};
     const union policy_object *o;
     json_t *health, *hosts, *row;
-    char text[SUFFIX_TEXT];
+    char text[SUFFIX_TEXT], meant[DIAG_MEANT];
     uint64_t n = c->format == FORMAT_TABLE ? TABLE_ROWS : SIZE_MAX;
     struct policy p;
     int code = ctl_number(c, "--limit", SIZE_MAX / 2, &n);
@@ -165,6 +226,8 @@ static int show_list(struct ctl *c, int what, const char *name)
             json_array_append_new(l.rows, row = object_row(kind, o));
             if (health)
                 add_health(hosts, health, &o->pool, row);
+            if (name && kind == POLICY_RULE)
+                l.left += add_words(row, &p, &o->rule, l.limit);
         }
         for (size_t k = 0; what == SUFFIXES && k < o->rule.n_suffixes; k++)
             if (wants(&l, o->name)) /* of a million suffixes, few may be shown */
@@ -177,7 +240,10 @@ static int show_list(struct ctl *c, int what, const char *name)
             add_listed_host(&l, (const void *)&p.pools[i].hosts[k], "pool ", p.pools[i].name);
     if (name && json_array_size(l.rows) + l.left == 0 &&
         (what != SUFFIXES || !policy_find(&p, POLICY_RULE, name)))
-        code = ctl_fail(EXIT_NOT_FOUND, "there is no %s %s", lists[what].one, name);
+        code = ctl_fail(EXIT_NOT_FOUND, "there is no %s %s%s", lists[what].one, name,
+                        policy_meant(kind != POLICY_APPROVED ? &p : NULL, NULL, kind, name, meant));
+    else if (name && what == POLICY_RULE && c->format == FORMAT_TABLE)
+        ctl_show(json_array_get(l.rows, 0), rule_lines);
     else
         table_print(c, words[what], lists[what].columns, l.rows);
     if (c->format == FORMAT_TABLE && json_array_size(hosts) > 0) {
@@ -289,6 +355,11 @@ static void check_rule(json_t *rows, const struct policy_rule *r, uint64_t now_m
         if (s->below && s->name.labels == 0 && any && policy_actions[r->action].has_pool)
             FOUND(rows, "rule ", r->name, "action %s for every suffix of every client: a catch-all",
                   action_names[r->action]);
+        if (s->name.labels == 1 && !s->below)
+            FOUND(rows, "rule ", r->name,
+                  "suffix %s has one label: is one missing? Without a route of its own (forward) "
+                  "its question goes to the root servers",
+                  text);
         if (s->name.labels > 0 && s->name.data[1] == '_')
             FOUND(rows, "rule ", r->name,
                   "suffix %s begins with an underscore; no domain of a client does", text);
@@ -468,6 +539,26 @@ char *policy_unrouted(const struct settings *s, const struct policy_rule *r)
     return text;
 }
 
+static void check_hosts(struct ctl *c, json_t *rows, const struct policy *p)
+{
+    json_t *health = p->n_pools > 0 ? ctl_api_get(c, "/v1/health") : NULL;
+    char host[HOST_TEXT], since[NUMBER_TEXT];
+    const char *state = NULL, *error;
+    json_int_t ms;
+
+    for (const struct policy_pool *pool = p->pools; health && pool < p->pools + p->n_pools; pool++)
+        for (const struct policy_host *h = pool->hosts; h < pool->hosts + pool->n; h++)
+            if (json_unpack(find_health(health, h), "{s:s,s:I,s:s}", "state", &state, "since", &ms,
+                            "last_error", &error) == 0 &&
+                strcmp(state, "down") == 0)
+                FOUND(rows, "pool ", pool->name, "host %s is down since %s: %s",
+                      policy_member_print(POLICY_POOL, h, host),
+                      time_print_local((uint64_t)ms, since), error);
+    if (p->n_pools > 0 && !health)
+        ctl_note("waymarkd does not answer: whether the hosts resolve and are up is not known");
+    json_decref(health);
+}
+
 int policy_check(struct ctl *c)
 {
     const struct settings *s = c->settings;
@@ -481,6 +572,7 @@ int policy_check(struct ctl *c)
     if (code != 0)
         return code;
     rows = policy_findings(&p, c->now.wall_ms);
+    check_hosts(c, rows, &p);
     /* What only the settings tell: where no zone has a route, the default servers are all there is. */
     for (int i = 0; i < s->n_routes; i++)
         has_routes |= s->routes[i].zone.labels > 0;

@@ -140,6 +140,25 @@ int policy_change_make(struct policy_change *c, const struct policy *p, enum pol
     return c->failed ? -ENOMEM : rc == -ENOENT ? 0 : rc;
 }
 
+const char *policy_meant(const struct policy *p, struct store_txn *t, enum policy_kind kind,
+                         const char *name, char out[DIAG_MEANT])
+{
+    const struct store_key table = {1, {(uint8_t)policy_tables[kind]}};
+    char other[POLICY_NAME];
+    struct store_record r;
+    unsigned best = 0;
+    int rc;
+
+    out[0] = '\0';
+    for (size_t i = 0; p != NULL && i < p->lists[kind].n; i++)
+        diag_nearer(name, policy_object(p, kind, i), &best, out);
+    if (t != NULL)
+        STORE_EACH(rc, t, &table, &r)
+            if (record_name(other, r.key.data + 1, r.key.len - 1))
+                diag_nearer(name, other, &best, out);
+    return out;
+}
+
 /* Is what the rule names in p or in the store? Either may be NULL: a file that stands alone has
  * all that its rules name. 0, or -ENOENT told. */
 static int accept_names(const struct policy *p, struct store_txn *t, const struct policy_rule *r,
@@ -152,9 +171,7 @@ static int accept_names(const struct policy *p, struct store_txn *t, const struc
         enum policy_kind kind = is_pool ? POLICY_POOL : POLICY_NETWORK;
         const char *name = is_pool ? r->pool : r->networks[i], *what = policy_kind_names[kind];
         struct policy_place place = r->pool_place;
-        size_t n = p != NULL ? p->lists[kind].n : 0;
         char hint[2 * DIAG_MEANT];
-        const char **names;
         struct store_bytes v;
         struct store_key k;
 
@@ -167,14 +184,9 @@ static int accept_names(const struct policy *p, struct store_txn *t, const struc
         rc = -ENOENT;
         if (i < POLICY_RULE_NETWORKS && !is_pool) /* too many are refused beside this */
             place = r->network_places[i];
-        snprintf(hint, sizeof hint, " (policy %s set %s %s... makes it)", what, name,
-                 is_pool ? "HOST" : "PREFIX");
-        names = p != NULL ? calloc(n + 1, sizeof *names) : NULL;
-        for (size_t m = 0; names != NULL && m < n; m++)
-            names[m] = policy_object(p, kind, m);
-        if (names != NULL)
-            diag_meant(name, names, hint);
-        free(names);
+        if (*policy_meant(p, t, kind, name, hint) == '\0' && p == NULL)
+            snprintf(hint, sizeof hint, " (policy %s set %s %s... makes it)", what, name,
+                     is_pool ? "HOST" : "PREFIX");
         diags_add(d, p != NULL ? p->file : NULL, place.line, place.column,
                   "rule %s: there is no %s %s%s", r->name, what, name, hint);
     }
@@ -201,8 +213,13 @@ static int accept_rule(const struct policy_change *all, const struct change *c, 
     struct store_record entry;
     struct store_key k;
     struct policy_key wide;
+    char meant[DIAG_MEANT];
     int rc = record_get(all->txn, POLICY_RULE, r->name, &was), named;
 
+    /* One that would be new, and is not whole, may be the name of another. */
+    if (rc == -ENOENT && policy_actions[r->action].has_pool && r->pool[0] == '\0' &&
+        *policy_meant(NULL, all->txn, POLICY_RULE, r->name, meant) != '\0')
+        diags_tell(d, "there is no rule %s%s", r->name, meant);
     if (c->verb == CHANGE_ADD && rc == 0) {
         judged = was.rule;
         judged.suffixes = r->suffixes;
@@ -361,7 +378,7 @@ static int apply_row(struct policy_change *all, struct change *c, struct diags *
     bool goes = c->verb == CHANGE_REMOVE;
     const struct policy_approved *a = c->is.approved;
     char *rules = all->log.rules, word[POLICY_NAME + 2];
-    char text[NAME_TEXT];
+    char text[NAME_TEXT], meant[DIAG_MEANT];
     struct store_bytes v;
     struct store_key k;
     size_t len;
@@ -382,7 +399,8 @@ static int apply_row(struct policy_change *all, struct change *c, struct diags *
         diags_tell(d, "%s:%u is not listed as approved (hosts of pools always are)",
                    name_print(&a->target, text), (unsigned)a->port);
     else if (rc == -ENOENT)
-        diags_tell(d, "there is no %s %s", policy_kind_names[c->kind], c->is.name);
+        diags_tell(d, "there is no %s %s%s", policy_kind_names[c->kind], c->is.name,
+                   policy_meant(NULL, all->txn, c->kind, c->is.name, meant));
     if (rc >= 0 && c->kind == POLICY_RULE && c->verb != CHANGE_HEAD)
         rc = set_suffixes(all, c, d);
     if (rc < 0)

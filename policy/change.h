@@ -95,6 +95,11 @@ int policy_change_commit(struct policy_change *);
  * for a key, which is told. */
 int policy_change_apply(struct policy_change *, struct diags *d);
 
+/* "; did you mean NAME?", or "": of the objects of a policy and of a store, either may be NULL.
+ * Returns out. */
+const char *policy_meant(const struct policy *, struct store_txn *, enum policy_kind,
+                         const char *name, char out[DIAG_MEANT]);
+
 /* Each network and pool that the rules of a policy name is in it. 0; -EINVAL told. */
 int policy_references(const struct policy *, struct diags *d);
 

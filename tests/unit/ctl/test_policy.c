@@ -24,7 +24,7 @@
 #define RULES(a, b)                                                                                \
     HEAD                                                                                           \
         "networks: {n: [10.0.0.0/8], m: [10.1.0.0/16]}\npools: {p: [k.c.d], q: [l.c.d]}\n"         \
-        "rules: {zz: {suffixes: [zz], networks: [n, m], pool: p}, zy: {suffixes: [zy], pool: q}, " \
+        "rules: {zz: {suffixes: [z.zz], networks: [n, m], pool: p}, zy: {suffixes: [z.zy], pool: q}, " \
         "a: {suffixes: " a "}" b "}\n"
 #define AND(b) ", b: {suffixes: " b "}"
 #define A(text) "FINDING\nrule a   " text "\n"
@@ -32,8 +32,8 @@
 #define FROM ", from: 2100-01-01T00:00:00Z"
 #define UNTIL ", until: 2100-01-01T00:00:00Z"
 #define SAME "rule a has the same scope and is tried first, by its name"
-#define TIE "is in a tie with rule a for x; only the order of their names decides"
-#define X1(name) name ": {suffixes: [x], pool: p}, "
+#define TIE "is in a tie with rule a for x.x; only the order of their names decides"
+#define X1(name) name ": {suffixes: [x.x], pool: p}, "
 #define X5(name) X1(name "1") X1(name "2") X1(name "3") X1(name "4") X1(name "5")
 #define ROUTES(zone) " -o forward=[{zone:\t" zone ",servers:\t[10.0.0.1]}]"
 
@@ -207,33 +207,42 @@ static const struct row {
     {"check", DONE, "no findings"},
     {"check" ROUTES("c.d"), FOUND, "rule one  no route for a.b e.f; whether their records are missing is"},
     {"rule set one --action deny;rule set two --mode off;check" ROUTES("z.z"), FOUND, "!no route"},
-    {"check FILE", DONE, "no findings", .text = RULES("[x], pool: p", "")},
-    {"check FILE", FOUND, A("never acts: its mode is off"), .text = RULES("[x], pool: p, mode: off", "")},
-    {"check FILE", FOUND, A("never acts: it expired at 2020-01-01T00:00:00Z"), .text = RULES("[x], pool: p, until: 2020-01-01T00:00:00Z", "")},
-    {"check FILE", DONE, "no findings", .text = RULES("[x], pool: p" FROM, "")}, /* not yet valid is fine */
+    {"check FILE", DONE, "no findings", .text = RULES("[x.x], pool: p", "")},
+    {"check FILE", FOUND, A("never acts: its mode is off"), .text = RULES("[x.x], pool: p, mode: off", "")},
+    {"check FILE", FOUND, A("never acts: it expired at 2020-01-01T00:00:00Z"), .text = RULES("[x.x], pool: p, until: 2020-01-01T00:00:00Z", "")},
+    {"check FILE", DONE, "no findings", .text = RULES("[x.x], pool: p" FROM, "")}, /* not yet valid is fine */
     {"check FILE", FOUND, A("never acts: it has no suffix"), .text = RULES("[], pool: p", "")},
-    {"check FILE", FOUND, A("names any beside other networks; any covers them all"), .text = RULES("[x], networks: [any, n], pool: p", "")},
+    {"check FILE", FOUND, A("names any beside other networks; any covers them all"), .text = RULES("[x.x], networks: [any, n], pool: p", "")},
     {"check FILE", FOUND, A("action fill for every suffix of every client: a catch-all"),
      .text = RULES("[\"*\"], networks: [any], pool: p", "")},
     {"check FILE", DONE, "no findings", .text = RULES("[\"*\"], networks: [n], pool: p", "")}, /* all of a network */
     {"check FILE", FOUND, A("suffix _msdcs.x begins with an underscore; no domain of a client does"), .text = RULES("[_msdcs.x], pool: p", "")},
+    {"check FILE", FOUND, "rule a   suffix x has one label: is one missing? Without a route", .text = RULES("[x], pool: p", "")},
+    {"check FILE", DONE, "no findings", .text = RULES("[\"*.x\"], networks: [n], pool: p", "")},
+    {"check FILE", BAD, "suffixes: \"vlmcs._tcp.a.b\" ", .text = RULES("[vlmcs._tcp.a.b], pool: p", "")},
+    {"check FILE", BAD, "suffixes: \"_vmlcs._tcp.a.b\" ", .text = RULES("[_vmlcs._tcp.a.b], pool: p", "")},
+    {"check FILE", BAD, "suffixes: \"_vlmcs._tcp.a.b\" is a whole name", .text = RULES("[_vlmcs._tcp.a.b], pool: p", "")},
+    {"check FILE", BAD, "\"10.0.0.5\" ", .text = HEAD "pools: {p: [10.0.0.5]}\n"},
+    {"check FILE", BAD, "\"k.c.d:0\" ", .text = HEAD "pools: {p: [\"k.c.d:0\"]}\n"},
+    {"check", DONE, "waymarkd does not answer: whether the hosts resolve and are up is not known"},
+    {"check FILE", DONE, "!not known", .text = HEAD},
     {"check FILE", FOUND, A("suffix 10.0.0.1 looks like an address"), .text = RULES("[10.0.0.1], pool: p", "")},
-    {"check FILE", FOUND, B("can never act: for x, " SAME), .text = RULES("[x], pool: p", AND("[x], pool: q"))},
-    {"check FILE", FOUND, B("never acts for x and 1 more suffixes, " SAME), .text = RULES("[x, y], pool: p", AND("[x, y, z], pool: q"))},
-    {"check FILE", FOUND, B(TIE), .text = RULES("[x], pool: p", AND("[x], pool: q, when: [missing, failed]"))}, /* front takes less */
-    {"check FILE", FOUND, B(TIE), .text = RULES("[x], pool: p" FROM, AND("[x], pool: q"))}, /* front begins later */
-    {"check FILE", DONE, "no findings", .text = RULES("[x], pool: p", AND("[x], action: filter"))}, /* other verdicts */
-    {"check FILE", FOUND, B("can never act: for x, " SAME), .text = RULES("[x], action: deny", AND("[x], pool: p"))}, /* deny takes all */
-    {"check FILE", DONE, "no findings", .text = RULES("[x], pool: p", AND("[x], pool: q, mode: shadow"))}, /* a shadow rule is a trial */
-    {"check FILE", DONE, "no findings", .text = RULES("[x], networks: [n], pool: p", AND("[x], networks: [m], pool: q"))}, /* other networks */
-    {"check FILE", DONE, "no findings", .text = RULES("[x], networks: [n], pool: p", AND("[x], pool: q"))}, /* network and everybody */
+    {"check FILE", FOUND, B("can never act: for x.x, " SAME), .text = RULES("[x.x], pool: p", AND("[x.x], pool: q"))},
+    {"check FILE", FOUND, B("never acts for x.x and 1 more suffixes, " SAME), .text = RULES("[x.x, y.x], pool: p", AND("[x.x, y.x, z.x], pool: q"))},
+    {"check FILE", FOUND, B(TIE), .text = RULES("[x.x], pool: p", AND("[x.x], pool: q, when: [missing, failed]"))}, /* front takes less */
+    {"check FILE", FOUND, B(TIE), .text = RULES("[x.x], pool: p" FROM, AND("[x.x], pool: q"))}, /* front begins later */
+    {"check FILE", DONE, "no findings", .text = RULES("[x.x], pool: p", AND("[x.x], action: filter"))}, /* other verdicts */
+    {"check FILE", FOUND, B("can never act: for x.x, " SAME), .text = RULES("[x.x], action: deny", AND("[x.x], pool: p"))}, /* deny takes all */
+    {"check FILE", DONE, "no findings", .text = RULES("[x.x], pool: p", AND("[x.x], pool: q, mode: shadow"))}, /* a shadow rule is a trial */
+    {"check FILE", DONE, "no findings", .text = RULES("[x.x], networks: [n], pool: p", AND("[x.x], networks: [m], pool: q"))}, /* other networks */
+    {"check FILE", DONE, "no findings", .text = RULES("[x.x], networks: [n], pool: p", AND("[x.x], pool: q"))}, /* network and everybody */
     {"check FILE", FOUND, B(TIE),
-     .text = RULES("[x], networks: [n], pool: p", AND("[x], networks: [n, m], pool: q"))}, /* one network in common */
-    {"check FILE", DONE, "no findings", .text = RULES("[x], pool: p" UNTIL, AND("[x], pool: q" FROM))}, /* one after the other */
-    {"check FILE", DONE, "no findings", .text = RULES("[x], pool: p" FROM, AND("[x], pool: q" UNTIL))}, /* one before the other */
-    {"check FILE", FOUND, B(TIE), .text = RULES("[x], pool: p" UNTIL, AND("[x], pool: q"))}, /* front ends before */
-    {"check FILE", FOUND, B("can never act: for x, " SAME),
-     .text = RULES("[x], pool: p" UNTIL, AND("[x], pool: q" UNTIL))}, /* both end together */
+     .text = RULES("[x.x], networks: [n], pool: p", AND("[x.x], networks: [n, m], pool: q"))}, /* one network in common */
+    {"check FILE", DONE, "no findings", .text = RULES("[x.x], pool: p" UNTIL, AND("[x.x], pool: q" FROM))}, /* one after the other */
+    {"check FILE", DONE, "no findings", .text = RULES("[x.x], pool: p" FROM, AND("[x.x], pool: q" UNTIL))}, /* one before the other */
+    {"check FILE", FOUND, B(TIE), .text = RULES("[x.x], pool: p" UNTIL, AND("[x.x], pool: q"))}, /* front ends before */
+    {"check FILE", FOUND, B("can never act: for x.x, " SAME),
+     .text = RULES("[x.x], pool: p" UNTIL, AND("[x.x], pool: q" UNTIL))}, /* both end together */
     {"check FILE", FOUND, B("has *.x.y, while rule a decides otherwise for x.y itself"),
      .text = RULES("[x.y], pool: p", AND("[\"*.x.y\"], pool: q"))},
     {"check FILE", DONE, "no findings", .text = RULES("[x.y], pool: p", AND("[\"*.z.y\"], pool: q"))}, /* x beside *.z */
@@ -246,9 +255,9 @@ static const struct row {
      "network n  has prefix 10.0.0.0/8 as network m has: neither is nearer to its clients\n"
      "pool p     no rule delivers it; its hosts count as approved\n",
      .text = HEAD "networks: {n: [10.0.0.0/8, 0.0.0.0/0], m: [10.0.0.0/8]}\npools: {p: [k.c.d]}\n"
-                  "rules: {r: {suffixes: [x], networks: [n], action: deny}}\n"},
+                  "rules: {r: {suffixes: [x.x], networks: [n], action: deny}}\n"},
     {"check FILE", FOUND, "more pairs of rules meet than are listed here", /* 21 rules with one suffix are 210 */
-     .text = HEAD "pools: {p: [k.c.d]}\nrules: {" X5("a") X5("b") X5("c") X5("d") " x: {suffixes: [x], pool: p}}\n"},
+     .text = HEAD "pools: {p: [k.c.d]}\nrules: {" X5("a") X5("b") X5("c") X5("d") " x: {suffixes: [x.x], pool: p}}\n"},
     {"check -o kms.mode=off", FOUND, "kms.mode  is off: no rule can act"},
     {"check -o kms.mode=shadow", FOUND, "kms.mode  is shadow"},
     {"rule set one --mode shadow;rule set two --mode shadow;check -o kms.mode=off", DONE, "no findings"},
@@ -265,7 +274,31 @@ static const struct row {
     {"rule set one --action filter;test FILE", DONE, "1 tests passed", .text = ASKS("verdict: present, expect: passed")},
     {"test FILE --policy FILE", FOUND, "missing", .text = ASKS("expect: filled")},
     {"test FILE", BAD, "has no section tests:"},
-    {"show rules six", NONE, "there is no rule six"},
+    {"show rules six", NONE, "there is no rule six\n"},
+    {"show rules tow", NONE, "there is no rule tow; did you mean two?"},
+    {"show suffixes tow", NONE, "there is no rule tow; did you mean two?"},
+    {"pool set primary k.c.d;rule set one --pool primray", NONE, "rule one: there is no pool primray; did you mean primary?"},
+    {"pool set primary k.c.d;fill z.z --pool primry", NONE, "there is no pool primry; did you mean primary?"},
+    {"network set branch 10.0.0.0/8;rule set one --network barnch", NONE, "there is no network barnch; did you mean branch?"},
+    {"rule set tow --ttl 1h", BAD, "there is no rule tow; did you mean two?\nrule tow: fill needs a pool"},
+    {"rule set other --ttl 1h", BAD, "!did you mean"},
+    {"rule set tow --pool p --suffix z.z", DONE, "!did you mean", "tow:\n    suffixes: [z.z]"},
+    {"rule add tow z.z", NONE, "there is no rule tow; did you mean two? (policy rule set makes one)"},
+    {"rule drop tow --yes", NONE, "there is no rule tow; did you mean two?"},
+    {"show rules one", DONE, "rule      one\ndoes      fills from pool p: k.c.d:1688\n"
+     "when      the real DNS has no record\nclients   in any network, or none\nmode      live\nvalid     at any time\n"
+     "TTL       5 m 0 s\nDNSSEC    leaves signed answers to clients that check them\n"
+     "suffixes  a.b\n          c.d\n          e.f\n"},
+    {"network set n 10.0.0.0/8;rule set two --network n --when missing,failed --mode shadow --comment CHG --until 2100-01-01T00:00:00Z "
+     "--break-dnssec yes;show rules two", DONE, "rule      two: CHG\n"},
+    {"network set n 10.0.0.0/8;rule set two --network n --when missing,failed --mode shadow --comment CHG --until 2100-01-01T00:00:00Z "
+     "--break-dnssec yes;show rules two", DONE, "when      the real DNS has no record or fails\nclients   in n\n"
+     "mode      shadow: recorded, not delivered\nvalid     until 2100-01-01 "},
+    {"rule set one --action deny;show rules one", DONE, "does      denies that there is a host\nwhen      whatever the real DNS says\n"},
+    {"show rules one --limit 2", DONE, "          c.d\n"},
+    {"show rules one --limit 2", DONE, "1 more; --limit shows more of them"},
+    {"show rules one --json", DONE, "\"suffix_names\": [\n        \"a.b\","},
+    {"rule set none --pool p;show rules none", DONE, "suffixes  none: it never acts\n"},
     {"rule set n --pool p;show suffixes n", DONE, "SUFFIX  RULE"},
     {"show suffixes --limit 1", DONE, "3 more; --limit shows more of them"},
     {"show suffixes two --limit 0", DONE, "1 more; --limit shows more of them"},
