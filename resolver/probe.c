@@ -30,24 +30,22 @@ struct probe {
     bool unsure;             /* one of the two could not be found out */
     struct health_target is; /* addresses and TTL as they are resolved */
     unsigned n_open;
-    enum health_error error;
     struct io_timer limit;
-    struct
-    try {
+    struct attempt {
         struct io_peer peer;
         struct probe *of;
-    }
-    tries[POLICY_HOST_ADDRESSES];
+    } attempts[POLICY_HOST_ADDRESSES];
 };
 
 struct prober {
     struct worker *const *workers;
     int n_workers;
     struct worker *own;
+    struct io *io; /* its own */
     struct io_timer tick;
     uint64_t state; /* of the policy, when it was read */
     bool stopped, changed, is_off;
-    unsigned n_busy;
+    unsigned n_busy, first;
     size_t left;
     uint64_t epoch;
     struct health *health; /* newest */
@@ -56,11 +54,6 @@ struct prober {
     uint8_t wire[512], out[DNS_MAX_MESSAGE];
     struct probe places[HEALTH_TARGETS];
 };
-
-static struct io *io_of(const struct probe *p)
-{
-    return p->home->own->listen.io;
-}
 
 static uint64_t interval_of(const struct prober *pr)
 {
@@ -72,14 +65,14 @@ static uint64_t interval_of(const struct prober *pr)
 static void tick_at(struct prober *pr, uint64_t at_ms)
 {
     if (!pr->stopped && (pr->tick.at_ms == 0 || at_ms < pr->tick.at_ms))
-        pr->own->listen.io->timer_set(pr->own->listen.io, &pr->tick, at_ms);
+        pr->io->timer_set(pr->io, &pr->tick, at_ms);
 }
 
 static void close_all(struct probe *p)
 {
     for (int i = 0; i < POLICY_HOST_ADDRESSES; i++)
-        io_of(p)->close(io_of(p), &p->tries[i].peer);
-    io_of(p)->timer_clear(io_of(p), &p->limit);
+        p->home->io->close(p->home->io, &p->attempts[i].peer);
+    p->home->io->timer_clear(p->home->io, &p->limit);
     p->n_open = 0;
 }
 
@@ -88,7 +81,7 @@ static void end_probe(struct probe *p, enum health_error error)
 {
     struct prober *pr = p->home;
     const struct settings *s = pr->own->listen.view->settings;
-    struct now now = io_now(io_of(p));
+    struct now now = io_now(p->home->io);
     uint64_t wait_ms = interval_of(pr);
 
     close_all(p);
@@ -97,14 +90,14 @@ static void end_probe(struct probe *p, enum health_error error)
     pr->changed |= health_note(&p->t, error, (unsigned)s->kms.probe_rise,
                                (unsigned)s->kms.probe_fall, now.wall_ms);
     wait_ms = p->t.row > 0 ? wait_ms / 4
-                           : wait_ms - random_below(io_of(p)->random, (uint32_t)wait_ms / 8 + 1);
+                           : wait_ms - random_below(p->home->io->random, (uint32_t)wait_ms / 8 + 1);
     p->due_ms = now.mono_ms + wait_ms;
     tick_at(pr, now.mono_ms + HURRY_MS); /* another may wait for its turn, or all for the news */
 }
 
 static void on_peer(struct io_peer *peer, const uint8_t *message, ssize_t len)
 {
-    struct probe *p = container_of(peer, struct try, peer)->of;
+    struct probe *p = container_of(peer, struct attempt, peer)->of;
 
     (void)message;
     p->n_open--;
@@ -119,7 +112,7 @@ static void on_limit(struct io_timer *timer)
 
 static void try_all(struct probe *p)
 {
-    struct io *io = io_of(p);
+    struct io *io = p->home->io;
     enum health_error error = HEALTH_NO_ROUTE;
 
     for (int i = 0; i < p->t.n_addresses; i++) {
@@ -127,9 +120,9 @@ static void try_all(struct probe *p)
         int rc;
 
         to.port = p->t.port;
-        p->tries[i].of = p;
-        p->tries[i].peer.receive = on_peer;
-        rc = io->ask(io, &p->tries[i].peer, &to, IO_CONNECT, NULL, 0);
+        p->attempts[i].of = p;
+        p->attempts[i].peer.receive = on_peer;
+        rc = io->ask(io, &p->attempts[i].peer, &to, IO_CONNECT, NULL, 0);
         p->n_open += rc == 0;
         error = rc == 0 ? error : health_error_of(-rc);
     }
@@ -222,7 +215,7 @@ static void resolve(struct probe *p)
     }
     query_prepare(v, q);
     p->asking = true;
-    if (real_look(v, q, NULL, io_now(io_of(p))))
+    if (real_look(v, q, NULL, io_now(p->home->io)))
         on_answer(p, &q->real);
     else if (!forwarder_ask(pr->own->listen.forwarder, v, q, on_answer, p))
         on_answer(p, &nothing);
@@ -249,7 +242,7 @@ static struct probe *find_place(struct prober *pr, const struct policy_host *h)
     struct probe *free_place = NULL;
 
     for (struct probe *p = pr->places; p < pr->places + HEALTH_TARGETS; p++) {
-        if (p->used && policy_approved_compare(&p->t, h) == 0)
+        if (p->used && p->t.port == h->port && name_equal(&p->t.target, &h->target))
             return p;
         if (!p->used && !p->asking && free_place == NULL)
             free_place = p;
@@ -365,25 +358,31 @@ static void publish(struct prober *pr)
 static void on_tick(struct io_timer *timer)
 {
     struct prober *pr = container_of(timer, struct prober, tick);
-    uint64_t now_ms = io_now(pr->own->listen.io).mono_ms, next_ms = now_ms + TICK_MS;
+    uint64_t now_ms = io_now(pr->io).mono_ms, next_ms = now_ms + TICK_MS;
     bool is_off = interval_of(pr) == 0;
+    unsigned turn = pr->first; /* hosts that had none come first */
 
     watch_hosts(pr, now_ms);
     pr->changed |= is_off != pr->is_off;
     pr->is_off = is_off;
-    for (struct probe *p = pr->places; p < pr->places + HEALTH_TARGETS; p++) {
-        if (is_off) { /* then nothing is known of a host */
+    for (unsigned i = 0; i < HEALTH_TARGETS; i++) {
+        struct probe *p = &pr->places[(pr->first + i) % HEALTH_TARGETS];
+
+        if (is_off || !p->t.is_probed) { /* then nothing is known of the host */
             p->t.is_down = false;
             p->t.since_ms = p->due_ms = 0;
             p->t.row = 0;
         }
         if (is_off || !p->used || p->busy || !p->t.is_probed)
             continue;
-        if (p->due_ms <= now_ms && !p->asking && pr->n_busy < AT_ONCE)
+        if (p->due_ms <= now_ms && !p->asking && pr->n_busy < AT_ONCE) {
+            turn = (pr->first + i + 1) % HEALTH_TARGETS;
             begin_probe(p);
-        else if (p->due_ms > now_ms && p->due_ms < next_ms)
+        } else if (p->due_ms > now_ms && p->due_ms < next_ms) {
             next_ms = p->due_ms;
+        }
     }
+    pr->first = turn;
     if (pr->changed)
         publish(pr);
     tick_at(pr, next_ms);
@@ -398,14 +397,15 @@ struct prober *prober_new(struct worker *const *workers, int n)
     pr->workers = workers;
     pr->n_workers = n;
     pr->own = workers[n];
+    pr->io = pr->own->listen.io;
     pr->tick.fire = on_tick;
-    tick_at(pr, io_now(pr->own->listen.io).mono_ms);
+    tick_at(pr, io_now(pr->io).mono_ms);
     return pr;
 }
 
 void prober_stop(struct prober *pr)
 {
-    pr->own->listen.io->timer_clear(pr->own->listen.io, &pr->tick);
+    pr->io->timer_clear(pr->io, &pr->tick);
     for (struct probe *p = pr->places; p < pr->places + HEALTH_TARGETS; p++)
         if (p->used)
             drop_place(p);

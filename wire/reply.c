@@ -11,7 +11,12 @@
 
 enum { OPT_FIXED = 11, OPTION_FIXED = 4, TEXT_MAX = 255 };
 /* What may be moved of a set, and the longest SRV record, which begins there. */
-enum { ROTATE_OCTETS = 4096, ROTATE_RECORDS = 256, ROTATE_LAST = 2 * NAME_MAX_WIRE + 16 };
+enum {
+    ROTATE_OCTETS = 4096,
+    ROTATE_RECORDS = 256,
+    ROTATE_LAST = 2 * NAME_MAX_WIRE + 16,
+    WEIGHT = 255
+};
 
 static void opt_begin(struct writer *w, uint32_t flags)
 {
@@ -239,38 +244,31 @@ void image_rotate(uint8_t *image, size_t len, uint16_t type, unsigned by)
 }
 
 /* Of those that are left, the index of the next one: of the lowest priority, by its share of the
- * weights; those without a weight have a share of one together, or are alike among themselves. */
+ * weights. Without a weight a record has a very small share, as RFC 2782 wants it. */
 static unsigned draw_srv(const uint8_t *image, const struct set *s, const bool *gone,
                          struct random *random)
 {
-    uint32_t sum = 0, none = 0, draw, share;
-    unsigned lowest = UINT16_MAX, i;
+    uint32_t lowest = UINT32_MAX, sum = 0, share[ROTATE_RECORDS], draw;
+    unsigned i;
 
-    for (i = 0; i < s->n; i++)
-        if (!gone[i] && bytes_u16(image + s->ttl[i] + 6) < lowest)
-            lowest = bytes_u16(image + s->ttl[i] + 6);
     for (i = 0; i < s->n; i++) {
         const uint8_t *rdata = image + s->ttl[i] + 6;
 
-        if (gone[i] || bytes_u16(rdata) != lowest)
+        if (gone[i] || bytes_u16(rdata) > lowest)
             continue;
-        sum += bytes_u16(rdata + 2);
-        none += bytes_u16(rdata + 2) == 0;
+        sum = bytes_u16(rdata) == lowest ? sum : 0;
+        lowest = bytes_u16(rdata);
+        share[i] = (uint32_t)WEIGHT * bytes_u16(rdata + 2) + 1;
+        sum += share[i];
     }
-    draw = random_below(random, sum == 0 ? none : sum + (none > 0));
-    for (i = 0, none = 0; i < s->n; i++) {
-        const uint8_t *rdata = image + s->ttl[i] + 6;
-
-        if (gone[i] || bytes_u16(rdata) != lowest)
+    draw = random_below(random, sum);
+    for (i = 0;; i++) {
+        if (gone[i] || bytes_u16(image + s->ttl[i] + 6) != lowest)
             continue;
-        share = bytes_u16(rdata + 2);
-        if (share == 0)
-            share = sum == 0 || none++ == 0;
-        if (draw < share)
-            break;
-        draw -= share;
+        if (draw < share[i])
+            return i;
+        draw -= share[i];
     }
-    return i;
 }
 
 void image_shuffle_srv(uint8_t *image, size_t len, struct random *random)

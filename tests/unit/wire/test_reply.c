@@ -205,7 +205,7 @@ static void check_query(void **state)
 }
 
 /* A set of SRV: priority and weight of each record, and how often of a hundred each is first, and
- * is last. */
+ * is last; -1 is never. */
 static const struct shuffle_row {
     const char *name;
     int n, ranks[4][2], first[4], last[4];
@@ -218,9 +218,9 @@ static const struct shuffle_row {
      {25, 25, 25, 25},
      {25, 25, 25, 25}},
     {"one to three", 2, {{0, 1}, {0, 3}}, {25, 75}, {75, 25}},
-    {"priority first", 3, {{10, 60000}, {0, 0}, {5, 1}}, {0, 100, 0}, {100, 0, 0}},
-    {"two priorities", 4, {{1, 0}, {0, 3}, {1, 0}, {0, 1}}, {0, 75, 0, 25}, {50, 0, 50, 0}},
-    {"no weight beside weights", 3, {{0, 0}, {0, 9}, {0, 10}}, {5, 45, 50}, {86, 7, 7}},
+    {"priority first", 3, {{10, 60000}, {0, 0}, {5, 1}}, {-1, 100, -1}, {100, -1, -1}},
+    {"two priorities", 4, {{1, 0}, {0, 3}, {1, 0}, {0, 1}}, {-1, 75, -1, 25}, {50, -1, 50, -1}},
+    {"no weight beside weights", 3, {{0, 0}, {0, 9}, {0, 10}}, {0, 47, 53}, {100, 0, 0}},
 };
 
 static void count_up(void *context, uint8_t *out, size_t len)
@@ -260,11 +260,12 @@ static void check_shuffle(void **state)
         last[srv[r->n - 1].port]++;
     }
     for (int i = 0; i < r->n; i++) {
-        assert_in_range(first[i] + ROUNDS / 50, r->first[i] * ROUNDS / 100,
-                        r->first[i] * ROUNDS / 100 + ROUNDS / 25);
-        assert_in_range(last[i] + ROUNDS / 50, r->last[i] * ROUNDS / 100,
-                        r->last[i] * ROUNDS / 100 + ROUNDS / 25);
-        assert_true((r->first[i] > 0 || first[i] == 0) && (r->last[i] > 0 || last[i] == 0));
+        const int got[2] = {first[i], last[i]}, want[2] = {r->first[i], r->last[i]};
+
+        for (int k = 0; k < 2; k++) {
+            assert_in_range(got[k] * 100 + 2 * ROUNDS, want[k] * ROUNDS, (want[k] + 4) * ROUNDS);
+            assert_true(want[k] >= 0 || got[k] == 0);
+        }
     }
 }
 
