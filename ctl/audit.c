@@ -24,7 +24,7 @@ static const long long day_ms = 86400000, hour_ms = 3600000;
 #define WIDE(name) NUMBER(#name, WIDEST),
 #define ASKED NUMBER("clients", 0), NUMBER("questions", WIDEST), NUMBER("attempts", 0)
 
-static const struct column client_columns[] = {
+const struct column audit_client_columns[] = {
     {"address", "CLIENT", COLUMN_TEXT, 0},
     {"name", NULL, COLUMN_TEXT, 1},
     {"first_asked", NULL, COLUMN_TIME, WIDEST},
@@ -50,11 +50,12 @@ static const struct column suffix_columns[] = {
     {"first_asked", NULL, COLUMN_TIME, WIDEST},
     {"last_asked", NULL, COLUMN_TIME, 2},
     {0}};
-static const struct column target_columns[] = {
+const struct column audit_target_columns[] = {
     {"target", NULL, COLUMN_TEXT, 0},
     NUMBER("clients", 0), {"questions", "SEEN", COLUMN_NUMBER, 0}, NUMBER("attempts", WIDEST), NUMBER("delivered", 0),
     {"unapproved", NULL, COLUMN_FLAG, 0},
-    {"unapproved_since", "SINCE", COLUMN_TIME, 4}, {"asked_by", NULL, COLUMN_TEXT, 4}, {"through", NULL, COLUMN_TEXT, 5},
+    {"differs", NULL, COLUMN_TEXT, 4}, {"unapproved_since", "SINCE", COLUMN_TIME, 4},
+    {"asked_by", NULL, COLUMN_TEXT, 4}, {"through", NULL, COLUMN_TEXT, 5},
     SQL_OUTCOMES(WIDE) NUMBER("update", WIDEST),
     {"last_outcome", "LAST", COLUMN_TEXT, 2},
     {"last_rule", "RULE", COLUMN_TEXT, WIDEST},
@@ -73,30 +74,23 @@ static const struct column rule_columns[] = {
     {"last_asked", "LAST USED", COLUMN_TIME, 1},
     {0}};
 
-#define COUNTS ",questions,attempts" SQL_OUTCOMES(SQL_COLUMN) ",updates AS \"update\""
-/* TIME: what a time is in the details. */
-#define CLIENTS(TIME) SQL_CLIENTS(SQL_MS, COUNTS, \
-    ",(SELECT json_group_array(u.name) FROM " SQL_SUFFIXES ") AS \"suffixes[]\"" \
-    ",(SELECT json_group_array(json_object('suffix',u.name,'verdict'," SQL_WORD("verdict", "s.verdict") \
-    ",'outcome'," SQL_WORD("outcome", "s.outcome") ",'last_asked'," TIME("s.last") ")) FROM " SQL_SUFFIXES \
-    ") AS \"suffix_details[]\"") ",1000*nullif(cadence_s,0) AS cadence_ms"
 /* The outcomes of a row in words: "7 filled, 2 missing". */
 #define TOLD(name) "||iif(" #name ">0,', '||" #name "||' " #name "','')"
 #define OUTCOMES(update) "ifnull(nullif(substr(''" SQL_OUTCOMES(TOLD) \
     "||iif(" update ">0,', '||" update "||' update',''),3),''),'-') AS outcomes"
 
 static const struct audit_list lists[] = {
-    {"clients", OF_CLIENT | OF_NO_HOST, "client n", "n.id", CLIENTS(SQL_ISO), "last_asked", client_columns,
+    {"clients", OF_CLIENT | OF_NO_HOST, "client n", "n.id", AUDIT_CLIENTS(SQL_ISO), "last_asked", audit_client_columns,
      "A client is an address: NAT hides many behind one, DHCP gives one to many. "
      "A client that asks another resolver, or has a host cached, is not listed."},
-    {"suffixes", OF_SUFFIX, "suffix n", "n.id", SQL_NAMES(SQL_MS, COUNTS, "suffix"), "attempts", suffix_columns,
+    {"suffixes", OF_SUFFIX, "suffix n", "n.id", SQL_NAMES(SQL_MS, AUDIT_COUNTS, "suffix"), "attempts", suffix_columns,
      "A client that is given a host for its first suffix does not ask for its others. "
      "Questions to other resolvers are not counted."},
     {"targets", OF_TARGET | OF_UNAPPROVED, "host n", "n.id",
-     SQL_NAMES(SQL_MS, COUNTS ",delivered," SQL_BOOL("unapproved") " AS \"unapproved[]\"," SQL_FIRST(SQL_MS), "target"), "questions", target_columns,
+     AUDIT_TARGETS, "questions", audit_target_columns,
      "A host that was delivered need not be in use: DNS does not show whether the client reaches it, "
      "nor which host it has cached."},
-    {"rules", OF_RULE, "rule n", "n.id", SQL_NAMES(SQL_MS, COUNTS ",would", "rule"), "attempts", rule_columns,
+    {"rules", OF_RULE, "rule n", "n.id", SQL_NAMES(SQL_MS, AUDIT_COUNTS ",would", "rule"), "attempts", rule_columns,
      "A rule that never acted is not listed: see waymarkctl policy check."},
 };
 
@@ -299,8 +293,8 @@ static const struct column story_suffixes[] = {
 };
 
 /* clang-format off */
-#define STORY(TIME) {"clients", OF_ADDRESS, "client n", "n.id", CLIENTS(TIME) "," OUTCOMES("updates"), \
-    "last_asked", client_columns, NULL}
+#define STORY(TIME) {"clients", OF_ADDRESS, "client n", "n.id", AUDIT_CLIENTS(TIME) "," OUTCOMES("updates"), \
+    "last_asked", audit_client_columns, NULL}
 static const struct audit_list story = STORY(SQL_ISO), story_told = STORY(SQL_LOCAL);
 /* The client's events that pass, the newest, which are found first: each names the one before. */
 #define STORY_EVENTS \

@@ -41,7 +41,23 @@ struct audit_list {
     const char *foot;
 };
 
-/* Reads the options of the filter, checks --sort against the columns (NULL: none),
+/* --- ctl/audit.c: rows of `client n` and `host n`, in lists and reports. */
+extern const struct column audit_client_columns[], audit_target_columns[];
+/* clang-format off */
+#define AUDIT_COUNTS ",questions,attempts" SQL_OUTCOMES(SQL_COLUMN) ",updates AS \"update\""
+/* TIME: what a time is in the details. */
+#define AUDIT_CLIENTS(TIME) SQL_CLIENTS(SQL_MS, AUDIT_COUNTS, \
+    ",(SELECT json_group_array(u.name) FROM " SQL_SUFFIXES ") AS \"suffixes[]\"" \
+    ",(SELECT json_group_array(json_object('suffix',u.name,'verdict'," SQL_WORD("verdict", "s.verdict") \
+    ",'outcome'," SQL_WORD("outcome", "s.outcome") ",'last_asked'," TIME("s.last") ")) FROM " SQL_SUFFIXES \
+    ") AS \"suffix_details[]\"") ",1000*nullif(cadence_s,0) AS cadence_ms"
+/* Is another port of the host approved? Then its name is between HOST: and HOST:; (which is behind :9). */
+#define AUDIT_TARGETS SQL_NAMES(SQL_MS, AUDIT_COUNTS ",delivered," SQL_BOOL("unapproved") " AS \"unapproved[]\"," SQL_FIRST(SQL_MS) \
+    ",iif(n.unapproved,iif(EXISTS(SELECT 1 FROM host h WHERE NOT h.unapproved AND h.name>rtrim(n.name,'0123456789')" \
+    " AND h.name<rtrim(n.name,'0123456789')||';'),'port','host'),NULL) AS differs", "target")
+/* clang-format on */
+
+/* --- ctl/audit_rows.c. Reads the options of the filter, checks --sort against the columns (NULL: none),
  * and opens the audit. address: of a client, which lists are then about; NULL: none.
  * 0 or an exit code, message printed; audit_end() either way. */
 int audit_begin(struct audit *, struct ctl *, const struct column *sortable, const char *address);

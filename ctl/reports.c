@@ -21,36 +21,8 @@ enum { REPORT_LIMIT = 1000, PAGE_LIMIT = 100 /* rows of a table, on a page */ };
 #define TIME(key, title, rank) {key, title, COLUMN_TIME, rank}
 #define TEXT(key, title, rank) {key, title, COLUMN_TEXT, rank}
 #define CLIENT TEXT("address", "CLIENT", 0), TEXT("name", NULL, 1)
-#define LIST(key, rank) {key, NULL, COLUMN_LIST, rank}
-#define EVERY(rank) {"cadence_ms", "EVERY", COLUMN_DURATION_MS, rank}
 #define ADVICE TEXT("advice", "WHAT TO DO", 0)
 
-static const struct column stuck_columns[] = {
-    CLIENT,
-    EVERY(0),
-    NUMBER("attempts", NULL, 4),
-    TIME("first_asked", NULL, WIDEST),
-    TIME("last_asked", NULL, 3),
-    LIST("suffixes", 5),
-    TEXT("last_outcome", "LAST", 2),
-    TEXT("last_host", NULL, 2),
-    TIME("no_host_since", NULL, WIDEST),
-    ADVICE,
-    {0},
-};
-static const struct column client_columns[] = {
-    CLIENT,
-    TIME("first_asked", NULL, 5),
-    TIME("last_asked", NULL, 0),
-    NUMBER("attempts", NULL, 4),
-    EVERY(3),
-    LIST("suffixes", 5),
-    TEXT("last_outcome", "LAST", 2),
-    TEXT("last_host", NULL, 1),
-    TIME("last_host_at", "GIVEN", WIDEST),
-    TIME("no_host_since", NULL, WIDEST),
-    {0},
-};
 static const struct column wrong_columns[] = {
     TEXT("suffix", NULL, 0),
     TEXT("class", NULL, 2),
@@ -61,17 +33,6 @@ static const struct column wrong_columns[] = {
     TIME("last_asked", NULL, 5),
     TEXT("instead", "RIGHT SUFFIX", WIDEST),
     ADVICE,
-    {0},
-};
-static const struct column unapproved_columns[] = {
-    TEXT("target", NULL, 0),
-    TEXT("differs", NULL, 1),
-    NUMBER("clients", NULL, 0),
-    NUMBER("questions", NULL, 4),
-    TIME("unapproved_since", "SINCE", 0),
-    TEXT("asked_by", NULL, 2),
-    TEXT("through", NULL, 2),
-    TIME("last_seen", NULL, 3),
     {0},
 };
 static const struct column publisher_columns[] = {
@@ -117,9 +78,6 @@ static const struct column shadow_columns[] = {
 #define NOW "(SELECT CAST(value AS INTEGER) FROM asked WHERE option='now')"
 #define HOURS "*3600000"
 #define DAYS "*86400000"
-#define A_CLIENT \
-    SQL_CLIENTS(SQL_MS, ",attempts", ",(SELECT json_group_array(u.name) FROM " SQL_SUFFIXES ") AS \"suffixes[]\"") \
-    ",1000*nullif(cadence_s,0) AS cadence_ms"
 #define CLIENTS_WHERE(condition) "(SELECT * FROM client WHERE name<>'(other)' AND " condition ")n"
 
 /* Two hours is what Windows waits that is not activated, seven days what waits that is; both more or
@@ -193,14 +151,9 @@ static const struct column shadow_columns[] = {
     "CASE WHEN " RIGHT " NOTNULL THEN 'DHCP option 15 (or search list) of '||net||': '||" RIGHT \
     " ELSE 'no suffix has a record here: publish _vlmcs._tcp'||rtrim('.'||name,'.') END AS advice"
 /* A name from the network stands in no command: people copy those. */
-#define STUCK_FIELDS A_CLIENT \
+#define STUCK_FIELDS AUDIT_CLIENTS(SQL_ISO) \
     ",iif(n.no_host_since>0,'no host: waymarkctl audit client '||n.name," \
     "'has a host: TCP to it, its count (report thresholds), slmgr /dlv there') AS advice"
-/* The same name with another port, which is approved: names from HOST: to HOST:; (which is behind :9). */
-#define UNAPPROVED_FIELDS \
-    "n.name AS target,iif(EXISTS(SELECT 1 FROM host h WHERE NOT h.unapproved AND h.name>rtrim(n.name,'0123456789')" \
-    " AND h.name<rtrim(n.name,'0123456789')||';'),'port','host') AS differs,n.clients AS clients,n.questions AS questions," \
-    SQL_FIRST(SQL_MS) ",n.last AS last_seen"
 #define LEAK_ROWS \
     "(SELECT n.*,a.server FROM suffix n JOIN event e ON e.id=n.event JOIN answer a ON a.id=e.answer" \
     " WHERE public(a.server) AND n.name<>'(other)' AND " CLASS("n.name") " NOTNULL)n"
@@ -237,27 +190,28 @@ static const struct report {
      NULL,
      {"clients by network", "net(address)", "count(*)", 0},
      {"clients", OF_CLIENT, CLIENTS_WHERE(IS_STUCK), "n.id", STUCK_FIELDS, "last_asked",
-      stuck_columns,
+      audit_client_columns,
       BLURRED "A machine that is off at night asks less often and may be missing. "
-      "DNS does not show why activation fails after it."}},
+      "Without a host: waymarkctl audit client IP; with one: TCP to it, its count "
+      "(audit report thresholds), slmgr /dlv there."}},
     {"silent", "clients that asked once, and not in the last 30 days",
      NULL,
      {"clients by the month of their last question", "strftime('%Y-%m',last_asked/1000,'unixepoch')", "count(*)", 0},
-     {"clients", OF_CLIENT, CLIENTS_WHERE(IS_SILENT), "n.id", A_CLIENT, "last_asked",
-      client_columns,
+     {"clients", OF_CLIENT, CLIENTS_WHERE(IS_SILENT), "n.id", AUDIT_CLIENTS(SQL_ISO), "last_asked",
+      audit_client_columns,
       BLURRED "Silence proves nothing: a machine that has its host cached, "
       "a host set (/skms), a MAK or another resolver asks nothing."}},
     {"weekly", "clients that ask every seven days: activated, and renewing",
      NULL,
      {"clients by network", "net(address)", "count(*)", 0},
-     {"clients", OF_CLIENT, CLIENTS_WHERE(IS_WEEKLY), "n.id", A_CLIENT, "last_asked",
-      client_columns,
+     {"clients", OF_CLIENT, CLIENTS_WHERE(IS_WEEKLY), "n.id", AUDIT_CLIENTS(SQL_ISO), "last_asked",
+      audit_client_columns,
       BLURRED "Machines with a cached host renew without a question, and are not listed."}},
     {"unapproved", "KMS hosts that the real DNS names and the policy does not approve",
      NULL,
      {"clients by host", "target", "sum(clients)", 0},
      {"targets", OF_TARGET, "(SELECT * FROM host WHERE unapproved>0)n", "n.id",
-      UNAPPROVED_FIELDS, "clients", unapproved_columns,
+      AUDIT_TARGETS, "clients", audit_target_columns,
       "A host is judged by the policy as it was when the real DNS named it last. "
       "Whether clients reach it, DNS does not show."}},
     {"publishers", "machines that try to publish a KMS host (UPDATE), or prepare to (SOA)",
