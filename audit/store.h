@@ -98,6 +98,10 @@ int audit_query(struct audit_store *, const char *sql, const char *text, json_t 
 /* The same, with the numbers of its first row in out (NULL: it has none). 1; 0 it gave
  * none; -errno. */
 int audit_sql(struct audit_store *, long long *out, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* Somebody's own statement, which may only read: the names of its columns, and at most so many rows;
+ * 1: there are more. -EINVAL with what is wrong in d; -ETIMEDOUT; 0. */
+int audit_ask(struct audit_store *, const char *sql, long long most, json_t *names, json_t *rows,
+              struct diags *d);
 /* Text that may hold any octets, as a JSON string. */
 json_t *audit_json_text(const char *);
 

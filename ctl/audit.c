@@ -8,6 +8,7 @@
  */
 #include "ctl/audit.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "audit/encode.h"
 #include "audit/event.h"
 
+enum { SQL_ROWS = 100000, SQL_COLUMNS = 60 };
 enum { STORY = 20 /* events of a client */, PRINT_STEP = 1000 };
 enum { TABLE_LIMIT = 1000, CSV_LIMIT = 1000000, FOLLOW_FIRST = 10, FOLLOW_MS = 500 };
 static const long long day_ms = 86400000, hour_ms = 3600000;
@@ -373,6 +375,45 @@ static int run_client(struct ctl *c)
     return code;
 }
 
+/* Numbers stand right in a column where the first row has one. */
+static int run_sql(struct ctl *c)
+{
+    struct column columns[SQL_COLUMNS + 1] = {{0}};
+    json_t *names = json_array(), *rows = json_array(), *name;
+    struct diags d;
+    struct audit a;
+    int code = audit_begin(&a, c, NULL, NULL), rc = 0;
+    size_t i;
+
+    diags_init(&d);
+    if (code == 0)
+        rc = audit_ask(a.store, c->argv[0], SQL_ROWS, names, rows, &d);
+    if (rc == -EINVAL)
+        code = ctl_fail(EXIT_INVALID, "audit sql: %s", d.list[0]);
+    else if (code == 0 && json_array_size(names) > SQL_COLUMNS)
+        code = ctl_fail(EXIT_INVALID, "audit sql: more than %d columns", (int)SQL_COLUMNS);
+    else if (code == 0)
+        code = audit_code(&a, rc);
+    if (code == 0) {
+        json_array_foreach(names, i, name)
+        {
+            const char *key = json_string_value(name);
+            const json_t *first = json_object_get(json_array_get(rows, 0), key);
+            int kind = json_is_integer(first) ? COLUMN_NUMBER : COLUMN_TEXT;
+
+            columns[i] = (struct column){key, key, kind, 0};
+        }
+        table_print(c, "rows", columns, rows);
+    }
+    if (code == 0 && rc == 1)
+        ctl_note("the first %d rows; LIMIT and WHERE choose others", (int)SQL_ROWS);
+    diags_fini(&d);
+    json_decref(names);
+    json_decref(rows);
+    audit_end(&a);
+    return code;
+}
+
 static const struct column summary_fields[] = {
     {"since", "since", COLUMN_TIME, 0},
     {"until", "until", COLUMN_TIME, 0},
@@ -450,6 +491,7 @@ const struct ctl_verb ctl_audit_verbs[] = {
     {"audit", "targets", 0, 0, "", {for_targets, filters}, run_list, "list the KMS hosts that the real DNS or the policy named"},
     {"audit", "rules", 0, 0, "", {filters}, run_list, "list the rules that decided, or would have in shadow"},
     {"audit", "events", 0, 0, "", {for_events, filters}, run_events, "list the records; --json prints one object a line"},
+    {"audit", "sql", 1, 1, "QUERY", {NULL}, run_sql, "run one statement that reads: views and columns are in waymark-audit(5)"},
     {"audit", "report", 0, 1, "[NAME]", {for_reports, filters}, report_run, "list what to look at; without NAME, the reports"},
     {0},
 };

@@ -375,25 +375,12 @@ static int print_page(struct audit *a, const struct report *r)
     return code;
 }
 
-static int print_report(struct audit *a, const struct report *r)
-{
-    const bool table = a->c->format == FORMAT_TABLE;
-    json_t *counts = json_array();
-    int code = r ? make_report(a, r, r->list.own) : count_reports(a, counts);
-
-    if (code == 0 && r)
-        code = audit_print(a, &r->list, a->limit != 0 ? a->limit : table ? REPORT_LIMIT : -1);
-    else if (code == 0)
-        table_print(a->c, "reports", count_columns, counts);
-    json_decref(counts);
-    return code;
-}
-
 int report_run(struct ctl *c)
 {
+    const bool page = ctl_option(c, "--html") != NULL, table = c->format == FORMAT_TABLE;
     const char *names[ARRAY_LEN(reports) + 1] = {NULL}, *name = c->argv[0];
     const struct report *r = name != NULL ? find_report(name) : NULL;
-    const bool page = ctl_option(c, "--html") != NULL;
+    json_t *counts;
     char meant[DIAG_MEANT];
     struct audit a;
     int code;
@@ -404,11 +391,17 @@ int report_run(struct ctl *c)
         return ctl_fail(EXIT_USAGE,
                         "audit report %s: no such report%s (waymarkctl audit report lists them)",
                         name, diag_meant(name, names, meant));
-    if (page && c->format != FORMAT_TABLE)
+    if (page && !table)
         return ctl_fail(EXIT_USAGE, "--html, --json and --csv exclude each other");
+    counts = json_array();
     code = audit_begin(&a, c, r != NULL ? r->list.columns : NULL, NULL);
-    if (code == 0)
-        code = page ? print_page(&a, r) : print_report(&a, r);
+    if (code == 0 && page)
+        code = print_page(&a, r);
+    else if (code == 0 && r != NULL && (code = make_report(&a, r, r->list.own)) == 0)
+        code = audit_print(&a, &r->list, a.limit != 0 ? a.limit : table ? REPORT_LIMIT : -1);
+    else if (code == 0 && (code = count_reports(&a, counts)) == 0)
+        table_print(c, "reports", count_columns, counts);
+    json_decref(counts);
     audit_end(&a);
     return code;
 }

@@ -105,6 +105,36 @@ static const struct line {
     {"of the events that match", "summary --since 2023-11-14 --suffix corp.example", 0, "questions        2\n"},
     {"no audit yet", "clients -o server.state-dir=/tmp", 0, "waymarkd has recorded nothing"},
 };
+/* A statement of the user's own: what is printed to stdout, or what is wrong. */
+static const struct query {
+    const char *sql, *format;
+    int code;
+    const char *has;
+} queries[] = {
+    {"SELECT suffix, questions FROM suffixes ORDER BY 1", NULL, 0, "suffix          questions\ncorp.example            2\nfabrikam.local          1\n"},
+    {"SELECT suffix, questions FROM suffixes ORDER BY 1;  -- all", "--csv", 0, "suffix,questions\r\ncorp.example,2\r\nfabrikam.local,1\r\n"},
+    {"SELECT count(*) AS n, 1.5 AS x, NULL AS y, address LIKE '10%' FROM clients", "--json", 0, "\"n\": 2,\n      \"x\": \"1.5\",\n      \"y\": null,"},
+    {"SELECT '=cmd' AS a", "--csv", 0, "a\r\n'=cmd\r\n"},
+    {"SELECT 1 AS \"a[x]\"", "--csv", 0, "a[x]\r\n1\r\n"},
+    {"SELECT suffix FROM suffixes WHERE 0", "--csv", 0, "suffix\r\n"},
+    {"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<3) SELECT sum(i) AS s FROM n", "--csv", 0, "s\r\n6\r\n"},
+    {"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n LIMIT 100001) SELECT i FROM n", "--csv", 0, "the first 100000 rows"},
+    {"SELECT nme FROM clients", NULL, EXIT_INVALID, "audit sql: no such column: nme, at character 8\n"},
+    {"SELCT 1", NULL, EXIT_INVALID, "near \"SELCT\": syntax error, at character 1\n"},
+    {"SELECT 1 AS a, 2 AS b, 3 AS a", NULL, EXIT_INVALID, "two columns are called a: rename one with AS"},
+    {"SELECT 1; SELECT 2", NULL, EXIT_INVALID, "one statement is run"},
+    {"SELECT 1; oops", NULL, EXIT_INVALID, "one statement is run"},
+    {" ", NULL, EXIT_INVALID, "one statement is run"},
+    {"DELETE FROM event", NULL, EXIT_INVALID, "only what reads"},
+    {"CREATE TEMP TABLE t(x)", NULL, EXIT_INVALID, "only what reads"},
+    {"ATTACH '/tmp/other.db' AS o", NULL, EXIT_INVALID, "only what reads"},
+    {"PRAGMA user_version=9", NULL, EXIT_INVALID, "only what reads"},
+    {"PRAGMA trusted_schema=ON", NULL, EXIT_INVALID, "only what reads"},
+    {"BEGIN", NULL, EXIT_INVALID, "only what reads"},
+    {"SELECT load_extension('/tmp/x.so')", NULL, EXIT_INVALID, "not authorized"},
+    {"SELECT abs(-9223372036854775808)", NULL, EXIT_INVALID, "integer overflow"},
+    {"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT count(*) FROM n", NULL, EXIT_FAILED, "takes too long"},
+};
 /* clang-format on */
 
 static int run(const char *words)
@@ -145,6 +175,30 @@ static void check_values(void **state)
             fail_msg("%s: code %d, %s", words, code, cells);
     }
     free(copy);
+}
+
+static void check_query(void **state)
+{
+    const struct query *q = *state;
+    char *argv[] = {"waymarkctl",
+                    "audit",
+                    "sql",
+                    "-o",
+                    (char[200]){0},
+                    "-o",
+                    "server.user=",
+                    (char *)(uintptr_t)q->sql,
+                    (char *)(uintptr_t)q->format,
+                    NULL};
+    int code;
+
+    snprintf(argv[4], 200, "server.state-dir=%s", bench.root);
+    capture_begin();
+    code = cli_main(real, q->format != NULL ? 9 : 8, argv);
+    capture_end();
+    if (code != q->code ||
+        (strstr(out.text[0], q->has) == NULL && strstr(out.text[1], q->has) == NULL))
+        fail_msg("code %d: %.500s%s", code, out.text[0], out.text[1]);
 }
 
 /* --- events as they come ----------------------------------------------------------------- */
@@ -246,6 +300,7 @@ int main(void)
 
     ROWS(values, check_values);
     ROWS(lines, check_line);
+    ROWS(queries, check_query);
     TEST(follows);
     TEST(damaged);
     start();
