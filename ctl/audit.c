@@ -58,6 +58,7 @@ const struct column audit_target_columns[] = {
     {"unapproved", NULL, COLUMN_FLAG, 0},
     {"differs", NULL, COLUMN_TEXT, 4}, {"unapproved_since", "SINCE", COLUMN_TIME, 4},
     {"asked_by", NULL, COLUMN_TEXT, 4}, {"through", NULL, COLUMN_TEXT, 5},
+    {"state", NULL, COLUMN_TEXT, 2}, {"state_since", "STATE SINCE", COLUMN_TIME, 4}, {"last_error", "LAST ERROR", COLUMN_TEXT, 4},
     SQL_OUTCOMES(WIDE) NUMBER("update", WIDEST),
     {"last_outcome", "LAST", COLUMN_TEXT, 2},
     {"last_rule", "RULE", COLUMN_TEXT, WIDEST},

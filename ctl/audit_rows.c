@@ -259,6 +259,33 @@ static void add_names(struct audit *a, json_t *rows)
     json_decref(known);
 }
 
+/* What waymarkd knows of the hosts of pools among the targets, if it runs. */
+static void add_states(const struct audit *a, json_t *rows)
+{
+    json_t *health = ctl_api_get(a->c, "/v1/health"), *known = json_object(), *one;
+    size_t i;
+
+    json_array_foreach(json_object_get(health, "hosts"), i, one)
+    {
+        char *target = ctl_text("%s:%d", json_string_value(json_object_get(one, "host")),
+                                (int)json_integer_value(json_object_get(one, "port")));
+
+        json_object_set(known, target, one);
+        free(target);
+    }
+    json_array_foreach(rows, i, one)
+    {
+        const char *target = json_string_value(json_object_get(one, "target"));
+        const json_t *is = target ? json_object_get(known, target) : NULL;
+
+        json_object_set(one, "state", json_object_get(is, "state"));
+        json_object_set(one, "state_since", json_object_get(is, "since"));
+        json_object_set(one, "last_error", json_object_get(is, "last_error"));
+    }
+    json_decref(known);
+    json_decref(health);
+}
+
 int audit_bars(struct audit *a, const struct audit_list *l, const char *label, const char *value,
                json_t *rows)
 {
@@ -310,6 +337,8 @@ int audit_rows(struct audit *a, const struct audit_list *l, long long limit, jso
     }
     if (code == 0 && ctl_option(a->c, "--names") != NULL)
         add_names(a, rows);
+    if (code == 0 && strcmp(l->columns->key, "target") == 0)
+        add_states(a, rows);
     return code;
 }
 

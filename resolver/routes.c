@@ -276,14 +276,15 @@ static void get_health(void *context, struct control_request *r)
         addresses = json_array();
         for (int k = 0; k < t->n_addresses; k++)
             json_array_append_new(addresses, json_string(addr_print(&t->addresses[k], text)));
-        json_array_append_new(list,
-                              json_pack("{s:s,s:i,s:s,s:I,s:s?,s:o}", "host",
-                                        name_print(&t->target, name), "port", (int)t->port, "state",
-                                        t->since_ms == 0 ? "unknown"
-                                        : t->is_down     ? "down"
-                                                         : "up",
-                                        "since", (json_int_t)t->since_ms, "last_error",
-                                        or_null(health_errors[t->error]), "addresses", addresses));
+        json_array_append_new(
+            list,
+            json_pack("{s:s,s:i,s:s,s:o?,s:s?,s:o}", "host", name_print(&t->target, name), "port",
+                      (int)t->port, "state",
+                      t->since_ms == 0 ? "unknown"
+                      : t->is_down     ? "down"
+                                       : "up",
+                      "since", t->since_ms > 0 ? json_integer((json_int_t)t->since_ms) : NULL,
+                      "last_error", or_null(health_errors[t->error]), "addresses", addresses));
     }
     control_answer(r, 200, json_pack("{s:o}", "hosts", list));
 }

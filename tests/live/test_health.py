@@ -122,9 +122,45 @@ def test_host_that_stops_is_blocked_and_comes_back(nsd, waymark, hosts):
             wait_for(lambda: given(w) == ['kms01', 'kms02'], 'the host is back')
     finally:
         client.end()
+    w.audit()
+    row = w.json('audit', 'targets', '--target', 'kms01.contoso.com')['targets'][0]
+    assert (row['state'], row['last_error']) == ('up', 'timed out') and row['state_since'] > '2026'
+    shown = {h['host']: h for h in w.json('policy', 'show', 'pools')['pools'][0]['health']}
+    assert shown['kms01.contoso.com']['last_error'] == 'timed out'
+    assert 'kms02.contoso.com' in w.ctl('policy', 'show', 'pools').out
     assert client.asked > 100 and not client.lost
     assert w.ctl('status').code == 0
     assert state(w, 'kms02.contoso.com')['last_error'] is None
+
+
+def test_a_slow_host_stays(nsd, waymark, hosts):
+    """Its queue is full at first: the kernel takes who comes again, a second later."""
+    w = waymark({'kms': {'probe-interval': '100ms', 'probe-timeout': '20s'}}, upstream=nsd.port, policy=policy(hosts))
+    wait_for(lambda: state(w, 'kms01.contoso.com')['state'] == 'up', 'the first probe')
+    hosts[0].block()
+    n = len(hosts[1].take())
+    wait_for(lambda: len(hosts[1].take()) > n + 5, 'more probes of the other host')
+    assert given(w) == ['kms01', 'kms02']
+    for s in hosts[0].full:
+        s.close()
+    n = len(hosts[0].take())  # which makes room
+    wait_for(lambda: len(hosts[0].take()) > n, 'the probe that waited')
+    assert state(w, 'kms01.contoso.com')['last_error'] is None
+
+
+def test_a_pinned_host_gets_its_clients_first(nsd, waymark, hosts):
+    w = waymark(PROBING, upstream=nsd.port, policy=policy(hosts))
+    w.ctl('policy', 'pool', 'set', 'p', '--choice', 'pin', '--pin-clients', '3')
+    wait_for(lambda: state(w, 'kms01.contoso.com')['state'] == 'up', 'the first probe')
+
+    def found(i):
+        return [t.split('.')[0] for t in w.find(SUFFIX, source=f'127.0.0.{i}')]
+    wait_for(lambda: found(1) == ['kms01'], 'the pool is pinned')
+    assert [found(i) for i in (1, 2, 2, 1)] == [['kms01']] * 4
+    out = w.ctl('explain', SUFFIX, '--client', '127.0.0.9').out
+    assert 'the pool gives kms01.contoso.com alone until 3 clients have it' in out
+    assert found(3) == ['kms01']
+    assert found(4) == found(1) == ['kms01', 'kms02']
 
 
 def test_last_host_stays(nsd, waymark, hosts):
@@ -136,6 +172,21 @@ def test_last_host_stays(nsd, waymark, hosts):
     assert len(w.json('status', ok=7)['problems']) == 2
     hosts[1].start()
     wait_for(lambda: given(w) == ['kms02'], 'one is back')
+
+
+def test_probing_ends_and_begins_with_a_reload(nsd, waymark, hosts):
+    w = waymark(PROBING, upstream=nsd.port, policy=policy(hosts))
+    hosts[0].stop()
+    wait_for(lambda: given(w) == ['kms02'], 'one is down')
+    w.settings['kms']['probe-interval'] = 0
+    w.write_settings()
+    w.ctl('reload')
+    wait_for(lambda: given(w) == ['kms01', 'kms02'], 'nothing is known of the hosts')
+    assert w.ctl('status').code == 0
+    w.settings['kms']['probe-interval'] = '200ms'
+    w.write_settings()
+    w.ctl('reload')
+    wait_for(lambda: given(w) == ['kms02'], 'one is down')
 
 
 def test_a_host_gets_no_octet(nsd, waymark, hosts):
