@@ -131,16 +131,6 @@ static const struct column shadow_columns[] = {
     "CREATE INDEX temp.spread_by_host ON spread(host);"
 #define COUNTED "ifnull((SELECT clients FROM spread WHERE host=n.name),0)"
 
-/* Whose last question would be answered otherwise. */
-#define SHADOW \
-    DROP("shaded") "CREATE TEMP TABLE shaded(id INTEGER PRIMARY KEY,rule,outcome,answer,would);" \
-    "INSERT INTO shaded SELECT id,would_rule,outcome,iif(answer<>'',answer,iif(response='NOERROR','NODATA',response)),would" \
-    " FROM answer WHERE would<>'';" \
-    DROP("shadow") "CREATE TEMP TABLE shadow AS SELECT rule,outcome,answer,would,sum(client) AS clients,sum(NOT client) AS suffixes FROM" \
-    " (SELECT 1 AS client,s.* FROM client n CROSS JOIN event e ON e.id=n.event CROSS JOIN shaded s ON s.id=e.answer" \
-    " WHERE EXISTS(SELECT 1 FROM shaded)" \
-    " UNION ALL SELECT 0,s.* FROM suffix n CROSS JOIN event e ON e.id=n.event CROSS JOIN shaded s ON s.id=e.answer) GROUP BY 1,2,3,4;"
-
 #define WRONG_ROWS \
     "(SELECT p.rowid AS row,p.*,u.name,u.verdict,u.outcome FROM place p JOIN suffix u ON u.id=p.suffix" \
     " WHERE p.suffix IN(SELECT id FROM wrong))n"
@@ -166,8 +156,12 @@ static const struct column shadow_columns[] = {
     "max(0,5-" COUNTED ") AS servers_missing,(SELECT last FROM spread WHERE host=n.name) AS last_given," \
     "CASE WHEN " COUNTED ">=25 THEN 'enough' WHEN " COUNTED ">=5 THEN 'enough if 5 of them are servers: else fewer hosts'" \
     " ELSE 'too few: give fewer hosts' END AS advice"
+/* The suffixes whose last question would be answered otherwise, by what it is answered. */
 #define SHADOW_ROWS \
-    "(SELECT n.rowid AS id,n.*,r.would AS questions FROM shadow n LEFT JOIN rule r ON r.name=n.rule)n"
+    "(SELECT n.would_rule||' '||n.outcome||' '||n.said||' '||n.would AS id,n.*,r.clients,r.would AS questions FROM" \
+    " (SELECT a.would_rule,a.outcome,iif(a.answer<>'',a.answer,iif(response='NOERROR','NODATA',response)) AS said,a.would," \
+    "count(*) AS suffixes FROM suffix n CROSS JOIN event e ON e.id=n.event CROSS JOIN answer a ON a.id=e.answer" \
+    " WHERE a.would<>'' GROUP BY 1,2,3,4)n LEFT JOIN rule r ON r.name=n.would_rule)n"
 
 #define BLURRED "A client is an address: NAT hides many behind one, DHCP gives one to many. "
 
@@ -235,11 +229,12 @@ static const struct report {
       "DNS does not show; one with a cached host asks nothing. "
       "Of an answer with several hosts, each counts."}},
     {"shadow", "what the rules in shadow would change, and for how many",
-     SHADOW,
-     {"clients by rule", "rule", "sum(clients)", 0},
+     NULL,
+     {"suffixes by rule", "rule", "sum(suffixes)", 0},
      {"rules", OF_RULE, SHADOW_ROWS, "n.id",
-      "rule,clients,suffixes,questions,outcome,answer,would", "clients", shadow_columns,
-      "Clients and suffixes are counted whose newest event it is; QUESTIONS are the rule's, ever. "
+      "would_rule AS rule,clients,suffixes,questions,outcome,said AS answer,would", "clients", shadow_columns,
+      "Suffixes are counted whose last question would be answered otherwise; clients and questions "
+      "are the rule's, ever, and of many clients an estimate. "
       "A client that is given a host for this suffix does not ask for its next ones."}},
 };
 /* clang-format on */
