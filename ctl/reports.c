@@ -12,6 +12,9 @@
  */
 #include "ctl/audit.h"
 
+#include <unistd.h>
+
+#include "ctl/policy.h"
 #include "wire/present.h"
 
 enum { REPORT_LIMIT = 1000, PAGE_LIMIT = 100 /* rows of a table, on a page */ };
@@ -119,7 +122,8 @@ static const struct column shadow_columns[] = {
     DROP("publisher") "CREATE TEMP TABLE publisher AS SELECT " NAME_OF("client") " AS address," NAME_OF("suffix") " AS suffix," \
     "iif(a.outcome='update','UPDATE','asks for SOA') AS how,count(*) AS questions,min(ms) AS first_asked,max(ms) AS last_asked" \
     " FROM answer a CROSS JOIN " EVENTS_OF_ANSWER \
-    " WHERE a.outcome='update' OR a.type='SOA' GROUP BY 1,2,3;"
+    " WHERE a.outcome='update' OR a.type='SOA' GROUP BY 1,2,3;" \
+    "DELETE FROM publisher WHERE address IN(SELECT value FROM asked WHERE option='host');"
 
 /* A client was given the hosts of the last answer that began with the first of them. */
 #define GIVEN \
@@ -171,11 +175,13 @@ static const struct report {
         const char *title, *label, *value; /* SQL over the fields of the list */
         json_int_t mark;
     } bars;
+    bool asks_policy;
     struct audit_list list;
 } reports[] = {
     {"wrong-suffix", "suffixes without a record in the real DNS, by network, and the one to set there",
      WRONG,
      {"clients by suffix", "suffix", "sum(clients)", 0},
+     false,
      {"suffixes", OF_SUFFIX, WRONG_ROWS, "n.row", WRONG_FIELDS, "clients", wrong_columns,
       BLURRED "A network is a /24 or /64 here. "
       "The 200 suffixes with most clients are looked at. "
@@ -183,6 +189,7 @@ static const struct report {
     {"stuck", "clients that ask every two hours, for more than a day: they do not activate",
      NULL,
      {"clients by network", "net(address)", "count(*)", 0},
+     false,
      {"clients", OF_CLIENT, CLIENTS_WHERE(IS_STUCK), "n.id", STUCK_FIELDS, "last_asked",
       audit_client_columns,
       BLURRED "A machine that is off at night asks less often and may be missing. "
@@ -191,6 +198,7 @@ static const struct report {
     {"silent", "clients that asked once, and not in the last 30 days",
      NULL,
      {"clients by the month of their last question", "strftime('%Y-%m',last_asked/1000,'unixepoch')", "count(*)", 0},
+     false,
      {"clients", OF_CLIENT, CLIENTS_WHERE(IS_SILENT), "n.id", AUDIT_CLIENTS(SQL_ISO), "last_asked",
       audit_client_columns,
       BLURRED "Silence proves nothing: a machine that has its host cached, "
@@ -198,12 +206,14 @@ static const struct report {
     {"weekly", "clients that ask every seven days: activated, and renewing",
      NULL,
      {"clients by network", "net(address)", "count(*)", 0},
+     false,
      {"clients", OF_CLIENT, CLIENTS_WHERE(IS_WEEKLY), "n.id", AUDIT_CLIENTS(SQL_ISO), "last_asked",
       audit_client_columns,
       BLURRED "Machines with a cached host renew without a question, and are not listed."}},
     {"unapproved", "KMS hosts that the real DNS names and the policy does not approve",
      NULL,
      {"clients by host", "target", "sum(clients)", 0},
+     false,
      {"targets", OF_TARGET, "(SELECT * FROM host WHERE unapproved>0)n", "n.id",
       AUDIT_TARGETS, "clients", audit_target_columns,
       "A host is judged by the policy as it was when the real DNS named it last. "
@@ -211,18 +221,22 @@ static const struct report {
     {"publishers", "machines that try to publish a KMS host (UPDATE), or prepare to (SOA)",
      PUBLISHERS,
      {"questions by machine", "address", "sum(questions)", 0},
+     true,
      {"publishers", OF_CLIENT | OF_SUFFIX, "publisher n", "n.rowid",
       "address,suffix,how,questions,first_asked,last_asked", "last_asked", publisher_columns,
-      BLURRED "What is published at another DNS server is not seen here."}},
+      BLURRED "What is published at another DNS server is not seen here. "
+      "Left out are the addresses of pools' hosts, as far as the policy has them."}},
     {"leaks", "internal suffixes that are sent to a public server",
      NULL,
      {"clients by suffix", "suffix", "sum(clients)", 0},
+     false,
      {"suffixes", OF_SUFFIX, LEAK_ROWS, "n.id", LEAK_FIELDS, "clients", leak_columns,
       "The last question for each suffix is looked at, and questions for KMS hosts alone: "
       "other names of these machines leak likewise."}},
     {"thresholds", "how many clients each host was given to in 30 days: it needs 25, or 5 servers",
      GIVEN,
      {"clients by host, in 30 days", "target", "sum(clients)", 25},
+     false,
      {"targets", OF_TARGET, "(SELECT * FROM host WHERE delivered>0)n", "n.id",
       THRESHOLD_FIELDS, "clients", threshold_columns,
       "Whether a client went to the host that it was given, and whether it is a server, "
@@ -231,8 +245,10 @@ static const struct report {
     {"shadow", "what the rules in shadow would change, and for how many",
      NULL,
      {"suffixes by rule", "rule", "sum(suffixes)", 0},
+     true,
      {"rules", OF_RULE, SHADOW_ROWS, "n.id",
-      "would_rule AS rule,clients,suffixes,questions,outcome,said AS answer,would", "clients", shadow_columns,
+      "would_rule AS rule,clients,suffixes,questions,outcome,said AS answer,"
+      "would||ifnull(' '||(SELECT value FROM asked WHERE option='gives '||would_rule),'') AS would", "clients", shadow_columns,
       "Suffixes are counted whose last question would be answered otherwise; clients and questions "
       "are the rule's, ever, and of many clients an estimate. "
       "A client that is given a host for this suffix does not ask for its next ones."}},
@@ -254,8 +270,38 @@ static const struct report *find_report(const char *name)
     return NULL;
 }
 
+/* The addresses of pools' hosts, and what each rule gives; nothing while there is no policy. */
+static int add_policy(struct ctl *c, json_t *facts)
+{
+    char *text = ctl_text("%s/policy/data.mdb", c->settings->server.state_dir);
+    char ip[ADDR_TEXT], host[HOST_TEXT];
+    struct policy p = {0};
+    int code = access(text, F_OK) == 0 ? policy_read(c, &p, NULL) : 0;
+
+    free(text);
+    for (size_t i = 0; i < p.n_rules; i++) {
+        const struct policy_pool *pool = policy_find(&p, POLICY_POOL, p.rules[i].pool);
+        FILE *f = ctl_open(&text);
+
+        for (size_t k = 0; pool && k < pool->n; k++) /* it begins as an approved host */
+            fprintf(f, "%s%s", k > 0 ? " " : "",
+                    policy_member_print(POLICY_APPROVED, &pool->hosts[k], host));
+        ctl_close(f);
+        json_array_append_new(facts, json_pack("[s+,s]", "gives ", p.rules[i].name, text));
+        free(text);
+    }
+    for (size_t i = 0; i < p.n_pools; i++)
+        for (size_t k = 0; k < p.pools[i].n; k++)
+            for (int j = 0; j < p.pools[i].hosts[k].n_addresses; j++)
+                json_array_append_new(
+                    facts,
+                    json_pack("[s,s]", "host", addr_print(&p.pools[i].hosts[k].addresses[j], ip)));
+    policy_fini(&p);
+    return code;
+}
+
 /* Its tables, from the whole audit or from what the filters let pass; with what reports look up
- * beside it, the time and the zones with a route of their own. own: what all reports that are asked
+ * beside it, the time, the zones with a route of their own, the policy. own: what all reports that are asked
  * for can answer. */
 static int make_report(struct audit *a, const struct report *r, unsigned own)
 {
@@ -269,10 +315,13 @@ static int make_report(struct audit *a, const struct report *r, unsigned own)
         if (s->routes[i].zone.len > 1)
             json_array_append_new(facts,
                                   json_pack("[s,s]", "zone", name_print(&s->routes[i].zone, zone)));
+    if (code == 0 && r->asks_policy)
+        code = add_policy(a->c, facts);
     text = json_dumps(facts, 0);
     if (code == 0)
         code = audit_run(a, NULL,
-                         "DELETE FROM asked WHERE option IN('now','zone');DROP VIEW IF EXISTS seen;"
+                         "DELETE FROM asked WHERE option IN('now','zone','host') OR option LIKE "
+                         "'gives %%';DROP VIEW IF EXISTS seen;"
                          "CREATE TEMP VIEW seen AS SELECT * FROM event%s",
                          a->narrowed ? " WHERE id IN(SELECT id FROM picked)" : "");
     if (code == 0)

@@ -35,6 +35,7 @@ static const struct asked_row {
     {"10.4.0.2", "rogue.example", 1, 1, 80, ROGUE, "10.9.0.54:53"},
     {"10.4.0.3", "port.example", 1, 1, 70, PORT, "10.9.0.55:53"},
     {"10.5.0.1", "corp.example", 2, 5, 60, UPDATE, ""},
+    {"10.5.0.9", "corp.example", 1, 1, 60, UPDATE, ""}, /* an approved host */
     {"10.5.0.2", "corp.example", 1, 1, 60, SOA, "10.9.0.53:53"},
     {"10.8.0.2", "rogue.example", 1, 1, 60, ROGUE, "10.9.0.54:53"},
     {"10.6.0.9", "hq2.lan", 1, 1, 70, MISSING, "10.9.0.53:53"},
@@ -71,14 +72,14 @@ static const struct row {
      ",10.4.0.3,10.9.0.55:53,", "!kms.corp.example:1688"}},
     {"unapproved, of a host", "unapproved --target kms.corp.example", {"kms.corp.example:1689", "!rogue"}},
     {"unapproved, as one client saw it", "unapproved --client 10.4.0.2", {",10.4.0.2,10.9.0.54:53,", "!10.4.0.1", "!10.4.0.3"}},
-    {"publishers", "publishers", {"10.5.0.1,,corp.example,UPDATE,2,", "10.5.0.2,,corp.example,asks for SOA,1,", "!10.1.0.9"}},
+    {"publishers", "publishers", {"10.5.0.1,,corp.example,UPDATE,2,", "10.5.0.2,,corp.example,asks for SOA,1,", "!10.1.0.9", "!10.5.0.9"}},
     {"publishers, of a client", "publishers --client 10.5.0.2", {"10.5.0.2,", "!10.5.0.1"}},
     {"leaks", "leaks", {"fabrikam.local,.local,8.8.8.8:53,", "kontor,single label,9.9.9.9:53,1,1,", "give these machines a DNS suffix", "!hq.lan",
      "!other.example", "!notlocal", "!x.notlocal.example"}},
     {"leaks: a zone with a route", "leaks -o forward=[{\"zone\":\"routed.example\",\"servers\":[\"10.0.0.1\"]}]", {"x.routed.example,has a route,9.9.9.9:53,1,"}},
     {"thresholds", "thresholds", {"kms01.contoso.com:1688,7,18,0,", "enough if 5", "kms02.contoso.com:1688,7,", "kms.corp.example:1688,6,19,0,",
      "kms.rogue.example:1688,3,22,2,", "too few"}},
-    {"shadow", "shadow", {"pilot,2,2,3,missing,NXDOMAIN,filled\r\n", "!merged"}},
+    {"shadow", "shadow", {"pilot,2,2,3,missing,NXDOMAIN,filled kms01.contoso.com:1688\r\n", "!merged"}},
     {"shadow, of a rule", "shadow --rule other", {"!pilot"}},
     {"all of them", "", {"report,rows,help\r\n", "\r\nstuck,3,", "\r\nweekly,1,", "\r\nsilent,1,", "\r\nunapproved,2,", "\r\npublishers,3,", "\r\nshadow,1,"}},
     {"all, of one client", "--client 10.5.0.2", {"\r\npublishers,1,", "\r\nunapproved,0,"}},
@@ -302,6 +303,16 @@ int main(void)
     TEST(rows_for_others);
     setenv("TZ", "UTC", 1);
     start();
+    assert_int_equal(capture_line(real,
+                                  "policy pool set kms -o server.state-dir=%s -o server.user= "
+                                  "kms01.contoso.com,address=10.5.0.9",
+                                  bench.root),
+                     0);
+    assert_int_equal(capture_line(real,
+                                  "policy rule set pilot -o server.state-dir=%s -o server.user= "
+                                  "--suffix pilot.example --pool kms --mode shadow",
+                                  bench.root),
+                     0);
     failed = RUN("reports");
     bench_end(&bench);
     return failed;
