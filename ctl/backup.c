@@ -29,7 +29,7 @@ static int make_folder(const char *in, const char *name)
 {
     char *path = ctl_text("%s/%s", in, name);
     struct dirent **list = NULL;
-    int n, code = 0;
+    int n = 0, code = 0;
 
     if (*name == '\0' && (n = scandir(in, &list, NULL, NULL)) > 2)
         code = ctl_fail(EXIT_USAGE, "%s is not empty; a backup takes a folder of its own", in);
