@@ -73,6 +73,19 @@ static int copy_settings(const struct ctl *c, const char *dir, json_int_t *n)
     return code;
 }
 
+/* The exit code of a copy that ended with that; takes what was told. -ENOENT: there is none. */
+static int came_to(const struct ctl *c, const char *path, int rc, struct diags *d)
+{
+    int code = 0;
+
+    if (rc != 0 && d->n > 0 && rc != -ENOENT)
+        code = ctl_fail(EXIT_FAILED, "%s", d->list[0]);
+    else if (rc != 0 && rc != -ENOENT)
+        code = ctl_store_error(c, path, rc);
+    diags_fini(d);
+    return code;
+}
+
 /* What there is none of stays null. */
 static int copy_policy(struct ctl *c, const char *path, json_t *all)
 {
@@ -80,7 +93,7 @@ static int copy_policy(struct ctl *c, const char *path, json_t *all)
     struct store *store = NULL;
     struct policy_counts n;
     struct diags d;
-    int rc, code = 0;
+    int rc;
 
     diags_init(&d);
     rc = store_open(&store, path, STORE_READ, &d);
@@ -92,17 +105,12 @@ static int copy_policy(struct ctl *c, const char *path, json_t *all)
         rc = policy_store_counts(store, &n); /* of the copy: the other may have changed since */
     store_close(store);
     (void)unlink("state/policy/lock.mdb");
-    if (rc == -EBADMSG && d.n > 0)
-        code = ctl_fail(EXIT_FAILED, "%s", d.list[0]);
-    else if (rc != 0 && rc != -ENOENT)
-        code = ctl_store_error(c, path, rc);
-    else if (rc == 0)
+    if (rc == 0)
         json_object_set_new(all, "policy",
                             json_pack("{s:I,s:s,s:I,s:I}", "serial", (json_int_t)n.serial, "digest",
                                       policy_digest_print(n.digest, digest), "suffixes",
                                       (json_int_t)n.suffixes, "bytes", (json_int_t)n.bytes));
-    diags_fini(&d);
-    return code;
+    return came_to(c, path, rc, &d);
 }
 
 static void tell_pages(void *context, size_t done, size_t all)
@@ -115,21 +123,16 @@ static int copy_audit(struct ctl *c, const char *path, json_t *all)
     struct audit_store *s = NULL;
     struct diags d;
     struct stat st;
-    int rc, code = 0;
+    int rc;
 
     diags_init(&d);
     rc = audit_store_open(&s, path, 0, &d);
     if (rc == 0)
         rc = audit_store_copy(s, "state/audit/audit.db", tell_pages, c);
-    if (d.n > 0)
-        code = ctl_fail(EXIT_FAILED, "%s", d.list[0]);
-    else if (rc != 0 && rc != -ENOENT)
-        code = ctl_store_error(c, path, rc);
-    else if (rc == 0 && stat("state/audit/audit.db", &st) == 0)
+    if (rc == 0 && stat("state/audit/audit.db", &st) == 0)
         json_object_set_new(all, "audit", json_pack("{s:I}", "bytes", (json_int_t)st.st_size));
     audit_store_close(s);
-    diags_fini(&d);
-    return code;
+    return came_to(c, path, rc, &d);
 }
 
 /* As the user of the daemon, in the folder. */

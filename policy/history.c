@@ -15,15 +15,6 @@ enum { PIECE = 32000, FRONT = 8, ENTRY = 2 + 4 };
 #define NOT_THERE UINT32_MAX
 static const struct store_key table = {1, {TABLE_KEPT}};
 
-static void make_key(struct store_key *k, enum policy_table of, uint64_t serial)
-{
-    struct writer w = writer_make(k->data, sizeof k->data);
-
-    writer_u8(&w, (uint8_t)of);
-    writer_u64(&w, serial);
-    k->len = w.len;
-}
-
 /* A piece: whose, which, and what was kept before it. The cursor stands at its first entry. */
 static bool read_piece(const struct store_record *r, uint64_t *serial, uint32_t *n,
                        uint64_t *before, struct cursor *entries)
@@ -39,17 +30,14 @@ static bool read_piece(const struct store_record *r, uint64_t *serial, uint32_t 
 
 int history_begin(struct history *h, struct store_txn *t, uint64_t serial, uint64_t most)
 {
-    const struct store_key behind = {1, {TABLE_KEPT + 1}};
     struct store_record r;
     struct cursor entries;
     uint64_t last;
     uint32_t n;
-    int rc = store_step(t, STORE_SEEK, &behind, 0, &r);
+    int rc = serial_last(t, TABLE_KEPT, &r);
 
     history_free(h);
     *h = (struct history){.serial = serial, .most = most, .left = most == 0};
-    if (rc == 0 || rc == -EBADMSG || rc == -ENOENT)
-        rc = store_step(t, STORE_PREV, &table, 1, &r);
     if (rc == -ENOENT)
         return 0;
     if (rc == 0 && !read_piece(&r, &last, &n, &h->before, &entries))
@@ -101,7 +89,7 @@ static void write_piece(struct history *h, struct store_txn *t)
     if (h->left || h->len == 0)
         return;
     writer_u64(&front, h->before + h->size);
-    make_key(&k, TABLE_KEPT, h->serial);
+    serial_key(&k, TABLE_KEPT, h->serial);
     key = writer_make(k.data + k.len, sizeof k.data - k.len);
     writer_u32(&key, h->n);
     k.len += key.len;
@@ -124,7 +112,7 @@ int history_end(struct history *h, struct store_txn *t)
     uint64_t first, serial, before;
     struct store_key k;
     uint32_t n;
-    int rc = log_first(t, &first);
+    int rc = serial_first(t, TABLE_LOG, &first);
 
     write_piece(h, t);
     if (h->failed)
@@ -144,19 +132,10 @@ int history_end(struct history *h, struct store_txn *t)
 
 int history_oldest(struct store_txn *t, uint64_t present, uint64_t *out)
 {
-    struct store_record r;
-    struct cursor entries;
-    uint64_t before;
-    uint32_t n;
-    int rc = store_step(t, STORE_SEEK, &table, 1, &r);
+    int rc = serial_first(t, TABLE_KEPT, out);
 
-    *out = present;
-    if (rc != 0)
-        return rc == -ENOENT ? 0 : rc;
-    if (!read_piece(&r, out, &n, &before, &entries) || *out == 0)
-        return -EBADMSG;
-    --*out;
-    return 0;
+    *out = *out == 0 ? present : *out - 1;
+    return rc;
 }
 
 static int read_entries(struct cursor *c, history_visit *visit, void *context)
@@ -188,7 +167,7 @@ int history_each(struct store_txn *t, uint64_t since, uint64_t present, history_
     struct store_key k;
     int rc;
 
-    make_key(&k, TABLE_KEPT, since + 1);
+    serial_key(&k, TABLE_KEPT, since + 1);
     while ((rc = store_step(t, step, &k, 1, &r)) == 0) {
         if (!read_piece(&r, &next_serial, &next, &before, &entries))
             return -EBADMSG;
@@ -212,7 +191,7 @@ int history_rewind(struct store_txn *t, uint64_t serial)
     int rc = 0;
 
     for (size_t i = 0; i < ARRAY_LEN(tables) && rc == 0; i++) {
-        make_key(&k, tables[i], serial + 1);
+        serial_key(&k, tables[i], serial + 1);
         while ((rc = store_step(t, STORE_SEEK, &k, 1, &r)) == 0) {
             store_key_copy(&k, &r.key);
             rc = store_del(t, &k);

@@ -434,20 +434,45 @@ static void text_write(struct writer *w, const char *text)
     writer_bytes(w, text, strlen(text) + 1);
 }
 
-static struct store_key log_key(uint64_t serial)
+void serial_key(struct store_key *k, enum policy_table table, uint64_t serial)
 {
-    struct store_key k = {1 + sizeof serial, {TABLE_LOG}};
+    struct writer w = writer_make(k->data, sizeof k->data);
 
-    serial = htobe64(serial);
-    memcpy(k.data + 1, &serial, sizeof serial);
-    return k;
+    writer_u8(&w, (uint8_t)table);
+    writer_u64(&w, serial);
+    k->len = w.len;
+}
+
+int serial_first(struct store_txn *t, enum policy_table table, uint64_t *serial)
+{
+    const struct store_key k = {1, {(uint8_t)table}};
+    struct store_record r;
+    struct cursor key;
+    int rc = store_step(t, STORE_SEEK, &k, 1, &r);
+
+    *serial = 0;
+    if (rc != 0)
+        return rc == -ENOENT ? 0 : rc;
+    key = cursor_make(r.key.data + 1, r.key.len - 1);
+    *serial = cursor_u64(&key);
+    return key.bad ? -EBADMSG : 0;
+}
+
+int serial_last(struct store_txn *t, enum policy_table table, struct store_record *out)
+{
+    const struct store_key behind = {1, {(uint8_t)(table + 1)}}, k = {1, {(uint8_t)table}};
+    int rc = store_step(t, STORE_SEEK, &behind, 0, out);
+
+    if (rc == 0 || rc == -EBADMSG || rc == -ENOENT)
+        rc = store_step(t, STORE_PREV, &k, 1, out);
+    return rc;
 }
 
 int log_append(struct store_txn *t, const struct policy_log_entry *e)
 {
     uint8_t value[RECORD_LOG_MAX];
     struct writer w = writer_make(value, sizeof value);
-    const struct store_key k = log_key(e->serial);
+    struct store_key k;
     int rc;
 
     writer_u64(&w, e->time_ms);
@@ -457,41 +482,24 @@ int log_append(struct store_txn *t, const struct policy_log_entry *e)
     text_write(&w, e->reason);
     text_write(&w, e->summary);
     text_write(&w, e->rules);
+    serial_key(&k, TABLE_LOG, e->serial);
     rc = store_put(t, &k, value, w.len);
     return rc < 0 ? rc : 0;
 }
 
 int log_last(struct store_txn *t, uint64_t *serial, uint64_t *time_ms)
 {
-    const struct store_key behind = {1, {TABLE_LOG + 1}}, table = {1, {TABLE_LOG}};
     struct store_record r;
     struct cursor key, value;
-    int rc = store_step(t, STORE_SEEK, &behind, 0, &r);
+    int rc = serial_last(t, TABLE_LOG, &r);
 
     *serial = *time_ms = 0;
-    if (rc == 0 || rc == -EBADMSG || rc == -ENOENT)
-        rc = store_step(t, STORE_PREV, &table, 1, &r);
     if (rc != 0 && rc != -EBADMSG)
         return rc == -ENOENT ? 0 : rc;
     key = cursor_make(r.key.data + 1, r.key.len - 1);
     value = cursor_make(r.value.data, r.value.len);
     *serial = cursor_u64(&key);
     *time_ms = cursor_u64(&value);
-    return key.bad ? -EBADMSG : 0;
-}
-
-int log_first(struct store_txn *t, uint64_t *serial)
-{
-    const struct store_key table = {1, {TABLE_LOG}};
-    struct store_record r;
-    struct cursor key;
-    int rc = store_step(t, STORE_SEEK, &table, 1, &r);
-
-    *serial = 0;
-    if (rc != 0)
-        return rc == -ENOENT ? 0 : rc;
-    key = cursor_make(r.key.data + 1, r.key.len - 1);
-    *serial = cursor_u64(&key);
     return key.bad ? -EBADMSG : 0;
 }
 
@@ -513,10 +521,13 @@ static int read_entry(const struct store_record *r, struct policy_log_entry *e)
 
 int log_find(struct store_txn *t, uint64_t serial, struct policy_log_entry *e)
 {
-    const struct store_key k = log_key(serial);
-    struct store_record r = {.key = {k.data, k.len}};
-    int rc = store_get(t, &k, &r.value);
+    struct store_record r;
+    struct store_key k;
+    int rc;
 
+    serial_key(&k, TABLE_LOG, serial);
+    r.key = (struct store_bytes){k.data, k.len};
+    rc = store_get(t, &k, &r.value);
     return rc == 0 ? read_entry(&r, e) : rc;
 }
 

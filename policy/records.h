@@ -95,11 +95,15 @@ struct policy_log_entry {
     char rules[4096]; /* that moved, each between blanks; "*": more than fit, or all */
 };
 
+/* Of log and history: where the records of a serial begin; the serial of the first record (0: there
+ * is none); the last record (-ENOENT; the value may be damaged: -EBADMSG). 0, -errno. */
+void serial_key(struct store_key *, enum policy_table, uint64_t serial);
+int serial_first(struct store_txn *, enum policy_table, uint64_t *serial);
+int serial_last(struct store_txn *, enum policy_table, struct store_record *);
+
 int log_append(struct store_txn *, const struct policy_log_entry *); /* 0, -errno */
 /* Serial and time of the last entry; time 0 when it is damaged, both when there is none. 0, -errno. */
 int log_last(struct store_txn *, uint64_t *serial, uint64_t *time_ms);
-/* Serial of the oldest entry; 0: there is none. 0, -errno. */
-int log_first(struct store_txn *, uint64_t *serial);
 /* The entry of that serial. -ENOENT; -EBADMSG it is damaged. */
 int log_find(struct store_txn *, uint64_t serial, struct policy_log_entry *);
 /* Removes entries older than that, a bounded number each time. 0, -errno. */
