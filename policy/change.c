@@ -286,7 +286,7 @@ static int put_suffix(struct policy_change *all, const struct suffix *s, const c
     key_make(&k, TABLE_RULE_SUFFIX,
              &(struct key_parts){.front = rule, .domain = &s->name, .number = s->below});
     history_keep(&all->history, &k, put ? NULL : &empty);
-    history_write(&all->history, all->txn);
+    history_write(&all->history, all->txn, false);
     return rc;
 }
 
@@ -306,7 +306,7 @@ static int put_record(struct policy_change *all, const struct change *c, bool pu
     rc = record_set(all->txn, c->kind, c->is.name, put);
     if (rc == STORE_SAME || rc < 0)
         all->history.len = len;
-    history_write(&all->history, all->txn);
+    history_write(&all->history, all->txn, false);
     return rc;
 }
 

@@ -80,13 +80,15 @@ void history_keep(struct history *h, const struct store_key *k, const struct sto
 }
 
 /* A write that fails spoils the transaction. */
-static void write_piece(struct history *h, struct store_txn *t)
+void history_write(struct history *h, struct store_txn *t, bool last)
 {
     struct writer front = writer_make(h->piece, FRONT), key;
     struct store_key k;
 
+    if (h->len < (last ? FRONT : PIECE))
+        return;
     h->left = h->left || h->size + h->len > h->most;
-    if (h->left || h->len == 0)
+    if (h->left)
         return;
     writer_u64(&front, h->before + h->size);
     serial_key(&k, TABLE_KEPT, h->serial);
@@ -99,12 +101,6 @@ static void write_piece(struct history *h, struct store_txn *t)
     h->len = 0;
 }
 
-void history_write(struct history *h, struct store_txn *t)
-{
-    if (h->len >= PIECE)
-        write_piece(h, t);
-}
-
 int history_end(struct history *h, struct store_txn *t)
 {
     struct cursor entries;
@@ -114,7 +110,7 @@ int history_end(struct history *h, struct store_txn *t)
     uint32_t n;
     int rc = serial_first(t, TABLE_LOG, &first);
 
-    write_piece(h, t);
+    history_write(h, t, true);
     if (h->failed)
         return -ENOMEM;
     while (rc == 0 && (rc = store_step(t, STORE_SEEK, &table, 1, &r)) == 0) {
@@ -156,49 +152,24 @@ static int read_entries(struct cursor *c, history_visit *visit, void *context)
     return c->bad ? -EBADMSG : rc;
 }
 
-int history_each(struct store_txn *t, uint64_t since, uint64_t present, history_visit *visit,
-                 void *context)
+int history_each(struct store_txn *t, uint64_t since, history_visit *visit, void *context)
 {
-    uint64_t serial = since, next_serial, before;
     enum store_step step = STORE_SEEK;
-    uint32_t n = UINT32_MAX, next;
     struct cursor entries;
     struct store_record r;
     struct store_key k;
+    uint64_t serial, before;
+    uint32_t n;
     int rc;
 
     serial_key(&k, TABLE_KEPT, since + 1);
     while ((rc = store_step(t, step, &k, 1, &r)) == 0) {
-        if (!read_piece(&r, &next_serial, &next, &before, &entries))
-            return -EBADMSG;
-        if (next_serial == serial ? next != n + 1 : next_serial != serial + 1 || next != 0)
-            return -EBADMSG; /* something between them is gone */
-        serial = next_serial;
-        n = next;
         step = STORE_NEXT;
+        if (!read_piece(&r, &serial, &n, &before, &entries))
+            return -EBADMSG;
         rc = read_entries(&entries, visit, context);
         if (rc != 0)
             return rc;
     }
-    return rc != -ENOENT ? rc : serial == present ? 0 : -EBADMSG;
-}
-
-int history_rewind(struct store_txn *t, uint64_t serial)
-{
-    static const enum policy_table tables[] = {TABLE_KEPT, TABLE_LOG};
-    struct store_record r;
-    struct store_key k;
-    int rc = 0;
-
-    for (size_t i = 0; i < ARRAY_LEN(tables) && rc == 0; i++) {
-        serial_key(&k, tables[i], serial + 1);
-        while ((rc = store_step(t, STORE_SEEK, &k, 1, &r)) == 0) {
-            store_key_copy(&k, &r.key);
-            rc = store_del(t, &k);
-            if (rc != 0)
-                return rc;
-        }
-        rc = rc == -ENOENT ? 0 : rc;
-    }
-    return rc;
+    return rc == -ENOENT ? 0 : rc;
 }

@@ -31,8 +31,8 @@ struct history { /* of a change that is being made */
 int history_begin(struct history *, struct store_txn *, uint64_t serial, uint64_t most);
 /* A record as it is before it is put or removed. NULL: it is not there. */
 void history_keep(struct history *, const struct store_key *, const struct store_bytes *value);
-/* Writes the piece when it is long enough: no octet that the map gave out lasts. */
-void history_write(struct history *, struct store_txn *);
+/* Writes the piece when it is long enough, or the last one: no octet that the map gave out lasts. */
+void history_write(struct history *, struct store_txn *, bool last);
 /* Writes the last piece, and removes what is over the limit, and what is older than the log.
  * 0 or -errno. */
 int history_end(struct history *, struct store_txn *);
@@ -41,12 +41,9 @@ void history_free(struct history *); /* twice is fine */
 /* The oldest serial that can be restored, at most the present one. 0 or -errno. */
 int history_oldest(struct store_txn *, uint64_t present, uint64_t *out);
 /* All that the changes behind that serial took away, in their order; the octets are those of the
- * map, no data: the record was not there. The visitor ends it with anything but 0.
- * -EBADMSG: a change is missing, or damaged. */
+ * map, no data: the record was not there. The visitor ends it with anything but 0. A change that is
+ * missing, though it should be there, is not noticed: the digest of what comes out tells. */
 typedef int history_visit(void *context, const struct store_record *was);
-int history_each(struct store_txn *, uint64_t since, uint64_t present, history_visit *,
-                 void *context);
-/* Nothing behind that serial is known any more, neither log nor history. 0 or -errno. */
-int history_rewind(struct store_txn *, uint64_t serial);
+int history_each(struct store_txn *, uint64_t since, history_visit *, void *context);
 
 #endif

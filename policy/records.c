@@ -531,6 +531,22 @@ int log_find(struct store_txn *t, uint64_t serial, struct policy_log_entry *e)
     return rc == 0 ? read_entry(&r, e) : rc;
 }
 
+int log_rewind(struct store_txn *t, uint64_t serial)
+{
+    struct store_record r;
+    struct store_key k;
+    int rc;
+
+    serial_key(&k, TABLE_LOG, serial + 1);
+    while ((rc = store_step(t, STORE_SEEK, &k, 1, &r)) == 0) {
+        store_key_copy(&k, &r.key);
+        rc = store_del(t, &k);
+        if (rc != 0)
+            return rc;
+    }
+    return rc == -ENOENT ? 0 : rc;
+}
+
 int log_prune(struct store_txn *t, uint64_t before_ms)
 {
     const struct store_key table = {1, {TABLE_LOG}};

@@ -106,6 +106,8 @@ int log_append(struct store_txn *, const struct policy_log_entry *); /* 0, -errn
 int log_last(struct store_txn *, uint64_t *serial, uint64_t *time_ms);
 /* The entry of that serial. -ENOENT; -EBADMSG it is damaged. */
 int log_find(struct store_txn *, uint64_t serial, struct policy_log_entry *);
+/* Removes the entries behind that serial. 0, -errno. */
+int log_rewind(struct store_txn *, uint64_t serial);
 /* Removes entries older than that, a bounded number each time. 0, -errno. */
 int log_prune(struct store_txn *, uint64_t before_ms);
 

@@ -104,7 +104,7 @@ static union policy_object *add_row(struct policy_change *c, enum policy_kind ki
         policy_change_add(c, kind, verb, o);
     if (c->failed)
         return NULL;
-    c->list[c->n - 1].owns = verb != CHANGE_REMOVE;
+    c->list[c->n - 1].owns = true;
     return o;
 }
 
@@ -175,8 +175,7 @@ static int add_rule_row(struct policy_change *c, enum change_verb verb, const ch
         return rc;
     }
     o->rule.suffixes = suffixes->at;
-    o->rule.n_suffixes = suffixes->n;
-    policy_object_sort(POLICY_RULE, o);
+    o->rule.n_suffixes = suffixes->n; /* in the order of the keys, which is theirs */
     return 0;
 }
 
@@ -202,8 +201,6 @@ static int restore_rule(struct policy_change *c, const struct entry *e, const st
             until = e->at;
     key_named(&k, TABLE_RULE, name);
     rc = store_get(c->txn, &k, &v);
-    if (rc == -ENOENT && head == NULL)
-        return -EBADMSG; /* that it went is not told */
     sets = rc == -ENOENT || until != FOREVER;
     rc = same < 0 ? same : rc == -ENOENT ? 0 : rc;
     if (rc == 0)
@@ -219,19 +216,9 @@ static int restore_rule(struct policy_change *c, const struct entry *e, const st
     return rc;
 }
 
-/* Which policy is it that comes out? The log knows; before the first change there was none. */
-static int expect(struct policy_change *c, uint64_t serial)
-{
-    struct policy_log_entry e = {.digest = 0};
-    int rc = serial == 0 ? 0 : log_find(c->txn, serial, &e);
-
-    c->restores = true;
-    c->digest = e.digest;
-    return rc == -ENOENT ? -EBADMSG : rc;
-}
-
 int restore_list(struct policy_change *c, uint64_t serial, uint64_t *oldest)
 {
+    struct policy_log_entry log = {.digest = 0}; /* before the first change */
     struct entries all = {NULL, 0};
     int rc = history_oldest(c->txn, c->serial, oldest);
 
@@ -239,9 +226,11 @@ int restore_list(struct policy_change *c, uint64_t serial, uint64_t *oldest)
         return rc != 0 ? rc : -ERANGE;
     if (c->arena == NULL && (c->arena = arena_new()) == NULL)
         return -ENOMEM;
-    rc = serial == c->serial ? 0 : history_each(c->txn, serial, c->serial, remember_entry, &all);
+    rc = serial > 0 ? log_find(c->txn, serial, &log) : 0;
+    c->restores = true;
+    c->digest = log.digest;
     if (rc == 0)
-        rc = expect(c, serial);
+        rc = history_each(c->txn, serial, remember_entry, &all);
     if (all.n > 0)
         qsort(all.list, all.n, sizeof *all.list, compare_entries);
     for (struct entry *e = all.list, *end = e, *last = e + all.n; e < last && rc == 0; e = end) {
@@ -273,7 +262,7 @@ int restore_open(struct store **out, struct store *from, const char *folder, uin
     if (rc == 0)
         rc = policy_change_apply(&c, NULL);
     if (rc == 0)
-        rc = history_rewind(c.txn, serial);
+        rc = log_rewind(c.txn, serial);
     if (rc == 0) {
         rc = store_commit(c.txn);
         c.txn = NULL;

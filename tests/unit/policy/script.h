@@ -42,7 +42,7 @@ enum { GONE = -1000 };
  * meanwhile. */
 static inline void flip(struct fixture *f, char table, unsigned nth, int at)
 {
-    uint8_t key[600], value[4096];
+    uint8_t key[600], value[40000];
     MDB_val k = {1, &table}, v = {0, NULL};
     MDB_cursor *cursor;
     MDB_env *env;
@@ -314,6 +314,8 @@ static inline bool script_change(struct fixture *f, const char *verb, char *word
     int at = str_index(verbs, verb);
     const char *want = at >= REFUSED ? strsep(&words, " ") : "0", *got;
     struct policy_change *t;
+    struct store_txn *read;
+    uint64_t oldest;
 
     if (at < 0)
         return false;
@@ -329,6 +331,12 @@ static inline bool script_change(struct fixture *f, const char *verb, char *word
     else
         assert_int_equal(policy_change_commit(t) < 0, at == SPOILS);
     assert_int_equal(t->changed, at == 0);
+    if (t->changed) { /* is what was before it kept, or is that told? */
+        assert_int_equal(store_begin(f->store, false, &read), 0);
+        assert_int_equal(history_oldest(read, t->serial, &oldest), 0);
+        assert_int_equal(t->history.left, oldest == t->serial);
+        store_end(read);
+    }
     return true;
 }
 

@@ -224,6 +224,28 @@ static const struct script scripts[] = {
      "past 1 = ERANGE 2\npast 2 = 2 1 2 2 2 0\nchange +suffix r c.example\n"
      "past 2 = 2 1 2 2 2 0\nrestore 2 = drop r\n"
      "most 0\nchange +suffix r d.example\nrestore 4 = ERANGE 5\n"},
+    {"history: as long as it may be, and not an octet more", /* net a: 16 octets, then 33 */
+     "most 16\nchange net a 10.0.0.0/8\npast 0 = 0 0 0 0 0 0\n"
+     "most 49\nchange net a 10.1.0.0/16\npast 0 = 0 0 0 0 0 0\n"
+     "most 81\nchange net a 10.2.0.0/16\npast 0 = ERANGE 1\npast 1 = 1 1 0 0 0 0\n"
+     "most 32\nchange net a 10.3.0.0/16\npast 4 = 4 1 0 0 0 0\npast 3 = ERANGE 4\n"},
+    {"history: what stays the same takes no room",
+     "change " BASE
+     "\nmost 100\nchange rule r fill x.example pool=a; rule z deny *.example net=any\n"
+     "past 1 = 1 1 2 2 2 0\n"},
+    {"history: of a change of several pieces none stays alone",
+     "most 56000\nchange " BASE "\nchange " MANY
+     "\nchange clear\npast 2 = 2 1 2 110 110 0\npast 1 = ERANGE 2\n"
+     "change " MANY "\npast 2 = ERANGE 3\npast 3 = 3 0 0 0 0 0\n"},
+    {"history: a rule that went and came back twice",
+     "change " BASE
+     "\nchange -rule r\nchange rule r fill a.example pool=b\nchange -suffix r a.example\n"
+     "change -rule r\nchange rule r deny b.example\nrestore 1 = set r\nask corp.example 10.1.1.1 = "
+     "filled rule r\n"},
+    {"history: the end of a change is missing",
+     "change " BASE "\nchange " MANY
+     "\nchange clear\ndamage K 3 gone\nopen write =\nrestore 2 = EBADMSG 0\n"
+     "counts = 3 0 0 0 0 0\n"},
     {"history: ends where the log begins",
      "change " BASE "\nat 10000\nchange rule r deny b.example\nat 20000\n"
      "change rule r deny c.example\nat 61001\nchange rule r deny d.example\n"
