@@ -77,7 +77,6 @@ bool pin_takes(struct pin *pin, unsigned most, const struct addr *client, uint64
 
     for (int tries = 0; tries < PIN_TRIES; tries++) {
         unsigned n = 0, slot = PIN_SLOTS; /* its own, or the first that is free */
-        bool is_own = false;
         uint64_t old = 0;
 
         for (unsigned i = 0; i < PIN_SLOTS; i++) {
@@ -86,9 +85,8 @@ bool pin_takes(struct pin *pin, unsigned most, const struct addr *client, uint64
             bool counted = seen != 0 && ((mine - seen) & 0xffff) < PIN_DAYS;
 
             n += counted;
-            if (counted ? is_own || seen >> 16 != mine >> 16 : slot != PIN_SLOTS)
+            if (counted ? seen >> 16 != mine >> 16 : slot != PIN_SLOTS)
                 continue;
-            is_own = counted;
             slot = at;
             old = seen;
         }

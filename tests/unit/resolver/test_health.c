@@ -185,6 +185,23 @@ static void check_answer(void **state)
     world_free(w);
 }
 
+/* As many hosts as a pool can have are all given. */
+static void check_most(void **state)
+{
+    char policy[4000] = "pools:\n  p:\n";
+    struct world *w;
+
+    (void)state;
+    for (int i = 0; i < POLICY_POOL_HOSTS; i++)
+        sprintf(policy + strlen(policy), "    - h%02d.example\n", i);
+    strcat(policy, "rules: {r: {suffixes: [x.example], pool: p}}\n");
+    w = world_new(NULL, policy);
+    assert_int_equal(world_ask(w, NAME " SRV tcp"), ANSWER_FORWARD);
+    assert_int_equal(world_give(w, "NXDOMAIN\n" SOA), ANSWER_SEND);
+    assert_int_equal(bytes_u16(w->out + 6), POLICY_POOL_HOSTS);
+    world_free(w);
+}
+
 /* A kept decision ends with a change of health. */
 static void check_epoch(void **state)
 {
@@ -226,6 +243,9 @@ static void check_addresses(void **state)
         sorted("NOERROR\n" A S(
             "c", 0) "ar a.example. 20 IN A 10.0.0.5\n"
                     "ar a.example. 20 IN AAAA fd00::5\nar c.example. 300 IN A 10.0.0.7\n"));
+    k.targets[0].is_pinned = true; /* by another pool, whose addresses these are */
+    k.h.epoch++;
+    assert_null(strstr(ask_from(w, "10.0.0.1"), "ar a.example."));
     k.targets[0].is_down = true;
     k.h.epoch++;
     assert_string_equal(sorted(ask_from(w, "10.0.0.1")),
@@ -251,7 +271,10 @@ static void check_pin(void **state)
     }
     assert_string_equal(sorted(ask_from(w, "10.0.0.9")), sorted("NOERROR\n" A B C));
     assert_string_equal(sorted(ask_from(w, "10.0.0.1")), sorted("NOERROR\n" A B C));
-    make_known(&k, "a"); /* the next one begins to count */
+    assert_in_range(w->stats.kms_decision_hits, 8, 8);
+    ask_from(w, "10.0.0.1");
+    assert_int_equal(w->stats.kms_decision_hits, 9); /* what all are given is kept */
+    make_known(&k, "a");                             /* the next one begins to count */
     assert_string_equal(ask_from(w, "10.0.0.9"), "NOERROR\n" B);
     make_known(&k, "");
     assert_string_equal(sorted(ask_from(w, "10.0.0.9")), sorted("NOERROR\n" A B C));
@@ -307,5 +330,5 @@ static void check_pin_threads(void **state)
 }
 
 TESTS("health", ROWS(state_rows, check_state), ROWS(errno_rows, check_errno),
-      ROWS(answer_rows, check_answer), TEST(check_epoch), TEST(check_addresses), TEST(check_pin),
-      TEST(check_pin_threads))
+      ROWS(answer_rows, check_answer), TEST(check_most), TEST(check_epoch), TEST(check_addresses),
+      TEST(check_pin), TEST(check_pin_threads))

@@ -272,5 +272,35 @@ static void check_shuffle(void **state)
     }
 }
 
-TESTS("reply", TEST(check_octets), ROWS(shuffle_rows, check_shuffle), ROWS(image_rows, check_image),
+/* What is no set of SRV, or is larger than any, stays as it is. */
+static const struct strange_row {
+    const char *name;
+    uint16_t lengths[3]; /* of RDATA */
+} strange_rows[] = {
+    {"too short for a weight", {9, 3, 9}},
+    {"the last is longer than any", {3900, 100, 2000}},
+};
+
+static void check_strange(void **state)
+{
+    const struct strange_row *r = *state;
+    struct message m = {.qname = {7, 2, "\1A\3net"}, .qtype = TYPE_SRV, .qclass = CLASS_IN};
+    static uint8_t out[8000], before[8000];
+    uint64_t seed = 1;
+    struct random random = {.fill = count_up, .context = &seed};
+    struct writer w = writer_make(out, sizeof out);
+
+    image_begin(&w, &m, RCODE_NOERROR);
+    for (int i = 0; i < 3; i++) {
+        image_record(&w, SECTION_ANSWER, DNS_HEADER, TYPE_SRV, 300, r->lengths[i]);
+        memset(writer_room(&w, r->lengths[i]), 3 - i, r->lengths[i]);
+    }
+    memcpy(before, out, w.len);
+    for (int i = 0; i < 20; i++)
+        image_shuffle_srv(out, w.len, &random);
+    assert_memory_equal(out, before, w.len);
+}
+
+TESTS("reply", ROWS(strange_rows, check_strange), TEST(check_octets),
+      ROWS(shuffle_rows, check_shuffle), ROWS(image_rows, check_image),
       ROWS(query_rows, check_query))
