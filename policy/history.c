@@ -134,40 +134,46 @@ int history_oldest(struct store_txn *t, uint64_t present, uint64_t *out)
     return rc;
 }
 
-static int read_entries(struct cursor *c, history_visit *visit, void *context)
+/* Those of a piece, behind the n that there are. */
+static int read_entries(struct cursor *c, struct history_entry **all, size_t *n)
 {
-    int rc = 0;
-
-    while (rc == 0 && cursor_left(c) > 0) {
+    while (cursor_left(c) > 0) {
+        struct history_entry *list = policy_list_add(*all, *n, sizeof *list);
         size_t key_len = cursor_u16(c), len = cursor_number(c, 4);
         bool was_there = len != NOT_THERE;
-        struct store_record r = {.key = {cursor_take(c, key_len), key_len}};
 
-        r.value = (struct store_bytes){c->pos, was_there ? len : 0};
-        if (!was_there)
-            r.value.data = NULL;
-        (void)cursor_take(c, r.value.len);
-        rc = c->bad || key_len < 2 ? -EBADMSG : visit(context, &r);
+        if (list == NULL)
+            return -ENOMEM;
+        *all = list;
+        list += *n;
+        list->at = (*n)++;
+        list->was.key = (struct store_bytes){cursor_take(c, key_len), key_len};
+        if (was_there)
+            list->was.value = (struct store_bytes){cursor_take(c, len), len};
+        if (c->bad || key_len < 2)
+            return -EBADMSG;
     }
-    return c->bad ? -EBADMSG : rc;
+    return 0;
 }
 
-int history_each(struct store_txn *t, uint64_t since, history_visit *visit, void *context)
+int history_read(struct store_txn *t, uint64_t since, struct history_entry **all, size_t *n)
 {
     enum store_step step = STORE_SEEK;
     struct cursor entries;
     struct store_record r;
     struct store_key k;
     uint64_t serial, before;
-    uint32_t n;
+    uint32_t piece;
     int rc;
 
+    *all = NULL;
+    *n = 0;
     serial_key(&k, TABLE_KEPT, since + 1);
     while ((rc = store_step(t, step, &k, 1, &r)) == 0) {
         step = STORE_NEXT;
-        if (!read_piece(&r, &serial, &n, &before, &entries))
+        if (!read_piece(&r, &serial, &piece, &before, &entries))
             return -EBADMSG;
-        rc = read_entries(&entries, visit, context);
+        rc = read_entries(&entries, all, n);
         if (rc != 0)
             return rc;
     }

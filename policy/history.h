@@ -41,9 +41,12 @@ void history_free(struct history *); /* twice is fine */
 /* The oldest serial that can be restored, at most the present one. 0 or -errno. */
 int history_oldest(struct store_txn *, uint64_t present, uint64_t *out);
 /* All that the changes behind that serial took away, in their order; the octets are those of the
- * map, no data: the record was not there. The visitor ends it with anything but 0. A change that is
- * missing, though it should be there, is not noticed: the digest of what comes out tells. */
-typedef int history_visit(void *context, const struct store_record *was);
-int history_each(struct store_txn *, uint64_t since, history_visit *, void *context);
+ * map, and a record without a value was not there. A list from malloc, also with an error. A change
+ * that should be there and is missing is not noticed: the digest of what comes out tells. */
+struct history_entry {
+    struct store_record was;
+    size_t at; /* its place in the list */
+};
+int history_read(struct store_txn *, uint64_t since, struct history_entry **list, size_t *n);
 
 #endif

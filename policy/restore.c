@@ -10,30 +10,8 @@
 
 enum { FOREVER = SIZE_MAX };
 
-struct entry {
-    struct store_record was; /* no value: it was not there */
-    size_t at;               /* its place among all */
-};
-struct entries {
-    struct entry *list; /* from malloc */
-    size_t n;
-};
-
-static int remember_entry(void *context, const struct store_record *was)
-{
-    struct entries *all = context;
-    struct entry *list = policy_list_add(all->list, all->n, sizeof *list);
-
-    if (list == NULL)
-        return -ENOMEM;
-    all->list = list;
-    list[all->n] = (struct entry){*was, all->n};
-    all->n++;
-    return 0;
-}
-
 /* What a key says of the object that it belongs to: its table, a suffix being its rule's. */
-static struct store_bytes object_of(const struct entry *e)
+static struct store_bytes object_of(const struct history_entry *e)
 {
     const struct store_bytes *k = &e->was.key;
     const uint8_t *end = k->data[0] == TABLE_RULE_SUFFIX ? memchr(k->data, 0, k->len) : NULL;
@@ -49,7 +27,7 @@ static int compare_bytes(struct store_bytes a, struct store_bytes b)
 }
 
 /* That of a network, pool, listed host, or of a rule and its suffixes; or of none. */
-static enum policy_kind kind_of(const struct entry *e)
+static enum policy_kind kind_of(const struct history_entry *e)
 {
     uint8_t table = e->was.key.data[0];
     enum policy_kind kind = 0;
@@ -60,7 +38,7 @@ static enum policy_kind kind_of(const struct entry *e)
     return kind;
 }
 
-static int compare_objects(const struct entry *a, const struct entry *b)
+static int compare_objects(const struct history_entry *a, const struct history_entry *b)
 {
     enum policy_kind x = kind_of(a), y = kind_of(b);
 
@@ -70,7 +48,7 @@ static int compare_objects(const struct entry *a, const struct entry *b)
 /* By object; of a rule, itself first, then its suffixes; of a record, the first entry first. */
 static int compare_entries(const void *a, const void *b)
 {
-    const struct entry *x = a, *y = b;
+    const struct history_entry *x = a, *y = b;
     int c = compare_objects(x, y);
 
     c = c != 0 ? c : compare_bytes(x->was.key, y->was.key);
@@ -78,7 +56,7 @@ static int compare_entries(const void *a, const void *b)
 }
 
 /* Is the record now as it was then? Or -errno. */
-static int is_same(struct store_txn *t, const struct entry *e)
+static int is_same(struct store_txn *t, const struct history_entry *e)
 {
     struct store_bytes now;
     struct store_key k;
@@ -109,7 +87,8 @@ static union policy_object *add_row(struct policy_change *c, enum policy_kind ki
 }
 
 /* Of n entries that are one object. */
-static int restore_object(struct policy_change *c, enum policy_kind kind, const struct entry *e)
+static int restore_object(struct policy_change *c, enum policy_kind kind,
+                          const struct history_entry *e)
 {
     bool was_there = e->was.value.data != NULL;
     union policy_object *o;
@@ -134,8 +113,9 @@ static int restore_object(struct policy_change *c, enum policy_kind kind, const 
 
 /* The suffixes that the rule had and has not, or (had: false) has and had not. all: those that it
  * had, whatever it has. A list from malloc. */
-static int list_suffixes(struct policy_change *c, const struct entry *e, const struct entry *end,
-                         size_t until, bool had, bool all, struct policy_list *out)
+static int list_suffixes(struct policy_change *c, const struct history_entry *e,
+                         const struct history_entry *end, size_t until, bool had, bool all,
+                         struct policy_list *out)
 {
     struct store_bytes seen = {NULL, 0};
     struct suffix **list;
@@ -161,7 +141,7 @@ static int list_suffixes(struct policy_change *c, const struct entry *e, const s
 /* A row of the rule with these suffixes; its head is that of the entry, or (NULL) the present
  * one. Takes the suffixes. */
 static int add_rule_row(struct policy_change *c, enum change_verb verb, const char *name,
-                        const struct entry *head, struct policy_list *suffixes)
+                        const struct history_entry *head, struct policy_list *suffixes)
 {
     union policy_object *o = add_row(c, POLICY_RULE, verb);
     int rc = o == NULL ? -ENOMEM : 0;
@@ -170,20 +150,20 @@ static int add_rule_row(struct policy_change *c, enum change_verb verb, const ch
         rc = record_read(POLICY_RULE, &head->was, o);
     else if (rc == 0)
         rc = record_get(c->txn, POLICY_RULE, name, o);
-    if (rc != 0) {
-        free(suffixes->at);
+    if (rc != 0)
         return rc;
-    }
     o->rule.suffixes = suffixes->at;
     o->rule.n_suffixes = suffixes->n; /* in the order of the keys, which is theirs */
+    suffixes->at = NULL;
     return 0;
 }
 
 /* Of a rule: what it says, if that has changed, then its suffixes. Those that go go first, since
  * they may be too wide for what it said. */
-static int restore_rule(struct policy_change *c, const struct entry *e, const struct entry *end)
+static int restore_rule(struct policy_change *c, const struct history_entry *e,
+                        const struct history_entry *end)
 {
-    const struct entry *head = e->was.key.data[0] == TABLE_RULE ? e : NULL;
+    const struct history_entry *head = e->was.key.data[0] == TABLE_RULE ? e : NULL;
     struct policy_list more = {NULL, 0}, less = {NULL, 0}, none = {NULL, 0};
     struct store_bytes name_of = object_of(e), v;
     size_t until = FOREVER;
@@ -213,13 +193,16 @@ static int restore_rule(struct policy_change *c, const struct entry *e, const st
         rc = add_rule_row(c, sets ? CHANGE_SET : CHANGE_HEAD, name, head, sets ? &more : &none);
     if (rc == 0 && !sets && more.n > 0)
         rc = add_rule_row(c, CHANGE_ADD, name, head, &more);
+    free(more.at);
+    free(less.at);
     return rc;
 }
 
 int restore_list(struct policy_change *c, uint64_t serial, uint64_t *oldest)
 {
     struct policy_log_entry log = {.digest = 0}; /* before the first change */
-    struct entries all = {NULL, 0};
+    struct history_entry *all = NULL;
+    size_t n = 0;
     int rc = history_oldest(c->txn, c->serial, oldest);
 
     if (rc != 0 || serial < *oldest || serial > c->serial)
@@ -230,10 +213,10 @@ int restore_list(struct policy_change *c, uint64_t serial, uint64_t *oldest)
     c->restores = true;
     c->digest = log.digest;
     if (rc == 0)
-        rc = history_each(c->txn, serial, remember_entry, &all);
-    if (all.n > 0)
-        qsort(all.list, all.n, sizeof *all.list, compare_entries);
-    for (struct entry *e = all.list, *end = e, *last = e + all.n; e < last && rc == 0; e = end) {
+        rc = history_read(c->txn, serial, &all, &n);
+    if (n > 0)
+        qsort(all, n, sizeof *all, compare_entries);
+    for (struct history_entry *e = all, *end = e, *last = e + n; e < last && rc == 0; e = end) {
         enum policy_kind kind = kind_of(e);
 
         while (end < last && compare_objects(e, end) == 0)
@@ -243,7 +226,7 @@ int restore_list(struct policy_change *c, uint64_t serial, uint64_t *oldest)
         else
             rc = kind == POLICY_RULE ? restore_rule(c, e, end) : -EBADMSG;
     }
-    free(all.list);
+    free(all);
     return rc;
 }
 
