@@ -510,7 +510,8 @@ static void add_client(struct ledger *l, struct row *r, const struct row *suffix
         r->host = host;
         r->host_at = ms;
         r->no_host_since = 0;
-    } else if (asks && r->no_host_since == 0) {
+    } else if (asks && r->no_host_since == 0 && ms > r->host_at) {
+        /* Of questions that workers took in one millisecond nobody knows the order. */
         r->no_host_since = ms;
     }
     count_event(l, r, true);

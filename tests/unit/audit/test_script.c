@@ -65,6 +65,9 @@ static const struct script {
      Q1 "a.example id 7;" Q1 "a.example id 8;" Q1 "a.example id 7 port 9;" Q1 "b.example id 7;"
      "? sum(repeat),count(*) FROM events => 2 7; ? questions,attempts FROM clients => 7 5;"
      "? questions,attempts FROM hours => 7 5; stat repeats 2"},
+    {"a host of the same millisecond may be the later one", Q1 "b.example filled r second;" Q1 "a.example;"
+     "? no_host_since,last_host_at FROM clients => - " START "; pass 1ms;" Q1 "a.example;"
+     "? no_host_since FROM clients => 2023-11-14T22:13:20.001Z"},
     {"what asks for no host changes none", Q1 "a.example filled r;" Q1 "a.example type SOA;" Q1 "a.example update;"
      "? no_host_since,last_host,questions FROM clients => - kms01.contoso.com:1688 3"},
     {"the suffix that was asked for longest ago gives way",
