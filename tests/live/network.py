@@ -131,7 +131,7 @@ class Network:
             with open(f'{self.dir}/bin/{name}', 'w') as f:
                 f.write(f'#!/bin/sh\n{text}\n')
             os.chmod(f.name, 0o755)
-        self.write('/etc/waymark/conf.d/test.yaml', f'server: {{name: dns1, user: "", state-dir: {self.waymark.state}, run-dir: {self.waymark.run}}}\n'
+        self.write('/etc/waymark/conf.d/test.yaml', f'server: {{name: dns1, workers: 1, user: "", state-dir: {self.waymark.state}, run-dir: {self.waymark.run}}}\n'
                    'audit: {commit-interval: 20ms, max-rate: 1000000, max-rate-client: 1000000}\n')
 
     def inside(self):
