@@ -57,9 +57,8 @@ static json_t *delivered_json(const struct question *q, const struct policy_deci
         const struct policy_host *h = &d->hosts[i];
 
         name_print(&h->target, target);
-        json_array_append_new(records,
-                              json_sprintf("%s. IN SRV %u %u %u %s.", owner, h->priority,
-                                           h->weight, h->port, target));
+        json_array_append_new(records, json_sprintf("%s. IN SRV %u %u %u %s.", owner, h->priority,
+                                                    h->weight, h->port, target));
     }
     if (real)
         json_array_append_new(records, json_string("(the records of the real DNS)"));
@@ -83,8 +82,8 @@ static json_t *client_json(const struct ctl *c, const struct policy_client *clie
 
     for (int i = 0; i < client->n_networks; i++) {
         prefix_print(&client->prefixes[i], prefix);
-        json_array_append_new(networks,
-                              json_pack("{s:s,s:s}", "name", client->networks[i], "prefix", prefix));
+        json_array_append_new(
+            networks, json_pack("{s:s,s:s}", "name", client->networks[i], "prefix", prefix));
     }
     /* The default is of the machine's own networks, which the daemon knows. */
     *access = ACCESS_ALLOW;
@@ -181,7 +180,7 @@ static int explain_of_store(struct ctl *c, const struct question *q, json_t **ou
 {
     struct policy_reader *r = NULL;
     struct store *store;
-    int code = policy_open(c, STORE_READ, &store), rc;
+    int code = policy_open_at(c, &store), rc;
 
     if (code != 0)
         return code;
@@ -197,9 +196,9 @@ static int explain_of_store(struct ctl *c, const struct question *q, json_t **ou
 
 /* Reads the question of the line. 0 or an exit code. */
 static int read_question(const struct ctl *c, const char *name, const char *type,
-                         struct question *q)
+                         const char *verdict, struct question *q)
 {
-    const char *client = ctl_option(c, "--client"), *verdict = ctl_option(c, "--verdict");
+    const char *client = ctl_option(c, "--client");
     int v = str_index(verdict_names, verdict);
     char meant[DIAG_MEANT];
     uint16_t number;
@@ -222,7 +221,7 @@ static int read_question(const struct ctl *c, const char *name, const char *type
 
 int explain_ask(struct ctl *c, const char *suffix, const char *type, json_t **out)
 {
-    const char *verdict = ctl_option(c, "--verdict");
+    const char *verdict = ctl_option(c, "--verdict"), *at = ctl_option(c, "--at");
     char *name = ctl_text("%s%s", suffix[0] == '.' ? "_vlmcs._tcp" : "_vlmcs._tcp.", suffix);
     struct name parsed;
     struct question q;
@@ -231,13 +230,22 @@ int explain_ask(struct ctl *c, const char *suffix, const char *type, json_t **ou
     /* SUFFIX alone means the discovery name below it. */
     if (type || (name_parse(&parsed, suffix) == 0 && name_is_vlmcs(&parsed)))
         strcpy(name, suffix);
-    status = ctl_api(c,
-                     CTL_PATH({"/v1/explain?name=", name}, {"&type=", type},
-                              {"&client=", ctl_option(c, "--client")}, {"&verdict=", verdict},
-                              {"&dnssec=", ctl_option(c, "--dnssec") ? "yes" : NULL}),
-                     NULL, TIMEOUT_S, out);
-    if (verdict && (status == -ENOENT || status == -ECONNREFUSED)) {
-        code = read_question(c, name, type, &q);
+    status = at && verdict
+                 ? -ENOENT /* the daemon has the present policy only */
+                 : ctl_api(c,
+                           CTL_PATH({"/v1/explain?name=", name}, {"&type=", type},
+                                    {"&client=", ctl_option(c, "--client")}, {"&verdict=", verdict},
+                                    {"&dnssec=", ctl_option(c, "--dnssec") ? "yes" : NULL}),
+                           NULL, TIMEOUT_S, out);
+    /* Of the past, the real DNS is supposed to say what it says now. */
+    if (at && status == 200)
+        verdict = json_string_value(json_object_get(json_object_get(*out, "real"), "verdict"));
+    if (at && status == 200 && !verdict) {
+        code = ctl_fail(EXIT_USAGE, "the real DNS is not asked: give --verdict");
+    } else if (verdict && (at || status == -ENOENT || status == -ECONNREFUSED)) {
+        code = read_question(c, name, type, verdict, &q);
+        json_decref(*out);
+        *out = NULL;
         if (code == 0)
             code = explain_of_store(c, &q, out);
     } else {
@@ -322,9 +330,8 @@ static int add_suffix(struct ctl *c, const char *suffix, json_t *search, json_t 
     found = explained && json_is_null(json_object_get(windows, "code"));
     if (explained)
         next = found ? "a host: it ends the search" : next_step(explained);
-    json_array_append_new(search,
-                          json_pack("{s:s,s:O?,s:s}", "suffix", suffix, "explained", explained,
-                                    "next", next));
+    json_array_append_new(search, json_pack("{s:s,s:O?,s:s}", "suffix", suffix, "explained",
+                                            explained, "next", next));
     if (found)
         *end = json_array_get(search, json_array_size(search) - 1);
     json_decref(explained);
@@ -408,6 +415,7 @@ const struct ctl_option explain_options[] = {
     {"--verdict", "V", false,
      "suppose that the real DNS says V (nxdomain, present, timeout, ...); no server is asked, and "
      "no daemon is needed"},
+    {"--at", "SERIAL", false, "decide by the policy as it was at this serial"},
     {"--dnssec", NULL, false, "the client sets DO: it asks for DNSSEC records"},
     {"--search", "SUFFIX,...", true,
      "walk through the suffixes of a machine, in this order, up to the one that ends its search"},

@@ -9,7 +9,7 @@ import ask
 import pytest
 from ask import discovery
 from conftest import HOSTS, POLICY
-from process import BUILD, wait_for
+from process import BUILD, free_port, wait_for
 from upstreams import Fake, reply
 
 MANY = 100000
@@ -202,3 +202,45 @@ def test_workers_without_a_policy_are_told(nsd, waymark):
         holder.stdin.close()
     w.start()
     assert w.json('status')['policy']['threads_without'] == 0
+
+
+def test_what_was_taken_back_is_answered_as_before(nsd, waymark):
+    w = waymark(upstream=nsd.port, policy=ONE)
+    w.ctl('policy', 'pool', 'set', 'first', 'kms03.contoso.com:1700')
+    w.ctl('policy', 'rule', 'drop', 'one', 'asked.example', '--yes')
+    assert w.find('asked.example') == []
+    w.ctl('policy', 'undo', '--yes')
+    assert w.find('asked.example') == ['kms03.contoso.com.:1700']
+    w.ctl('policy', 'restore', 1, '--yes')
+    assert w.find('asked.example') == ['kms01.contoso.com.:1688']
+    digest = {c['serial']: c['digest'] for c in w.json('policy', 'log')['changes']}
+    assert digest[1] == digest[5] and digest[2] == digest[4] != digest[1]
+
+
+def test_explain_of_the_past_supposes_what_the_real_dns_says_now(nsd, waymark):
+    w = waymark(upstream=nsd.port, policy=ONE)
+    w.ctl('policy', 'rule', 'drop', 'one', 'asked.example', '--yes')
+    out = w.json('explain', 'asked.example', '--at', 1)
+    assert (out['decision']['outcome'], out['decision']['rule'], out['real']['verdict']) == ('filled', 'one', 'nxdomain'), out
+    assert out['policy']['serial'] == 1
+    assert w.json('explain', 'asked.example', '--at', 2)['decision']['outcome'] == 'missing'
+    assert w.json('explain', 'asked.example', '--at', 1, '--verdict', 'servfail')['decision']['outcome'] == 'failed'
+    w.ctl('explain', 'asked.example', '--at', 3, ok=3)
+    w.ctl('policy', 'rule', 'set', 'one', '--action', 'deny')  # is decided without the real DNS
+    w.ctl('policy', 'rule', 'add', 'one', 'asked.example')
+    assert 'give --verdict' in w.ctl('explain', 'asked.example', '--at', 1, ok=2).err
+    w.stop()
+    assert 'outcome filled' in w.ctl('explain', 'asked.example', '--at', 1, '--verdict', 'nxdomain').out
+    w.ctl('explain', 'asked.example', '--at', 1, ok=4)
+
+
+def test_check_tells_of_hosts_that_are_down(nsd, waymark):
+    closed = free_port()
+    w = waymark({'kms': {'probe-interval': '1s'}}, upstream=nsd.port, policy=POLICY)
+    w.ctl('policy', 'pool', 'set', 'contoso', f'kms01.contoso.com:{closed},address=127.0.0.1', f'none.contoso.com:{closed}')
+    wait_for(lambda: w.ctl('policy', 'check', ok=False).out.count(' is down since ') == 2, 'two hosts that are down')
+    out = w.ctl('policy', 'check', ok=7)
+    assert 'refused' in out.out and 'does not resolve' in out.out and 'not known' not in out.err, out
+    w.stop()
+    done = w.ctl('policy', 'check')
+    assert 'no findings' in done.out and 'whether the hosts resolve and are up is not known' in done.err
