@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CHAIN_HEAD = 32, CHAIN_DIGEST = 16, CHAIN_NUMBERS = 8, CHAIN_PARTS = 24 };
+enum { CHAIN_HEAD = 32, CHAIN_DIGEST = 16, CHAIN_NUMBERS = 8 };
 
 struct chain; /* opaque: the segment that is being added to */
 
@@ -31,8 +31,15 @@ struct chain_part {
     size_t n;
 };
 void chain_digest(struct chain *, uint8_t out[CHAIN_DIGEST], const struct chain_part *, int n);
+/* The columns of an event that are numbers in a record, counted from its id, and that of the name
+ * as it was asked. */
+#define CHAIN_COLUMNS                                                                              \
+    {                                                                                              \
+        0, 1, 6, 7, 8, 9, 10, 11                                                                   \
+    }
+enum { CHAIN_ASKED = 5 };
 struct chain_record {
-    int64_t numbers[CHAIN_NUMBERS]; /* id, ms, and those of SQL_EVENT that are never texts */
+    int64_t numbers[CHAIN_NUMBERS];
     uint8_t answer[CHAIN_DIGEST], client[CHAIN_DIGEST], suffix[CHAIN_DIGEST];
     const char *asked; /* or NULL */
 };

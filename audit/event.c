@@ -26,7 +26,7 @@
 #include "wire/types.h"
 
 const char *const audit_kind_names[AUDIT_KINDS + 1] = {
-    "event", "start", "stop", "settings", "policy", "gap", "prune", NULL,
+    "event", "start", "stop", "settings", "policy", "gap", "prune", "forget", "head", NULL,
 };
 
 /* HRESULT_FROM_WIN32 of the DNS errors: 9000 + rcode where Windows has one. */

@@ -21,7 +21,8 @@
 /* clang-format off */
 enum audit_transport { AUDIT_UDP = 1, AUDIT_TCP };
 /* Control records, in the same sequence as events. Stored: append only. */
-enum audit_kind { AUDIT_EVENT = 0, AUDIT_START, AUDIT_STOP, AUDIT_SETTINGS, AUDIT_POLICY, AUDIT_GAP, AUDIT_PRUNE, AUDIT_KINDS };
+enum audit_kind { AUDIT_EVENT = 0, AUDIT_START, AUDIT_STOP, AUDIT_SETTINGS, AUDIT_POLICY, AUDIT_GAP, AUDIT_PRUNE,
+    AUDIT_FORGET, AUDIT_HEAD, AUDIT_KINDS };
 /* clang-format on */
 
 extern const char *const audit_kind_names[AUDIT_KINDS + 1];

@@ -8,16 +8,20 @@
  * not in memory. All of them lie in one arena and are forgotten together. Rows
  * reach SQLite by the dozen: a statement takes BULK.
  *
+ * Each event joins a chain (chain.h), of which a segment is a row that is written with them.
+ *
  * What many events have in common is a row, too, which is written once and named by the
  * number of its first event, but not LEDGER_SHARED events later: so what only removed
  * events have named can be told by its number.
  */
 #include "audit/ledger.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 
+#include "audit/chain.h"
 #include "base/arena.h"
 #include "base/random.h"
 #include "base/str.h"
@@ -32,28 +36,47 @@ enum { IN_SHADOW = -1 };
 /* Bits of an event, as the view reads them. */
 enum { REPEAT = 1, CACHED = 2, DNSSEC_OK = 4, RD = 8, CD = 16, AD = 32, TCP = 64 };
 static const uint64_t hour_ms = 3600000;
+/* Of a segment of the chain; as retention removes whole ones, it is short in time, too. */
+enum { SEGMENT = 1000 };
+static const int64_t segment_ms = 600000;
 /* Two suffixes asked within this time are one search. */
 static const int64_t same_search_ms = 60000;
 /* Of the hashes that are stored. */
 static const struct hash_key stored = {0x636c69656e742121u, 0x736b657463682121u};
 
 /* Those of the ledger, which have a name but for the hour, come first. */
-enum table { CLIENT, SUFFIX, HOST, RULE, HOUR, LEDGER, SLOT = LEDGER, EVENT, ANSWER, TABLES };
-enum { NUMBERS = 1 SQL_COMMON(SQL_ONE) SQL_OF_NAME(SQL_ONE) };
+enum table {
+    CLIENT,
+    SUFFIX,
+    HOST,
+    RULE,
+    HOUR,
+    LEDGER,
+    SLOT = LEDGER,
+    EVENT,
+    ANSWER,
+    CHAIN,
+    TABLES
+};
+enum { NUMBERS = 1 SQL_COMMON(SQL_ONE) SQL_OF_NAME(SQL_ONE), ANSWER_WIDTH = 21 };
+/* clang-format off */
 static const struct kind {
     const char *name, *columns;
-    int width;        /* with the id and, at the end, a name of the ledger */
-    const char *find; /* the condition on the rows that are wanted */
+    const char *fixed; /* those that are written once, behind the others */
+    int width;         /* all columns, with the id */
+    const char *find;  /* the condition on the rows that are wanted */
 } kinds[TABLES] = {
-    {"client", SQL_CLIENT ",sketch", 3 SQL_COMMON(SQL_ONE) SQL_OF_CLIENT(SQL_ONE), "name=?"},
-    {"suffix", SQL_NAME ",sketch", NUMBERS + 2, "name=?"},
-    {"host", SQL_NAME ",sketch", NUMBERS + 2, "name=?"},
-    {"rule", SQL_NAME ",sketch", NUMBERS + 2, "name=?"},
-    {"hour", SQL_HOUR ",sketch", 3 SQL_COMMON(SQL_ONE), "id=?"},
-    {"client_suffix", SQL_SLOT, 5, "id BETWEEN 16*?1 AND 16*?1+15"},
-    {"event", SQL_EVENT, 13, NULL},
-    {"answer", SQL_ANSWER, 21, NULL},
+    {"client", SQL_CLIENT ",sketch", ",name,salt,digest", 5 SQL_COMMON(SQL_ONE) SQL_OF_CLIENT(SQL_ONE), "name=?"},
+    {"suffix", SQL_NAME ",sketch", ",name", NUMBERS + 2, "name=?"},
+    {"host", SQL_NAME ",sketch", ",name", NUMBERS + 2, "name=?"},
+    {"rule", SQL_NAME ",sketch", ",name", NUMBERS + 2, "name=?"},
+    {"hour", SQL_HOUR ",sketch", ",name", 3 SQL_COMMON(SQL_ONE), "id=?"},
+    {"client_suffix", SQL_SLOT, "", 5, "id BETWEEN 16*?1 AND 16*?1+15"},
+    {"event", SQL_EVENT, "", 13, NULL},
+    {"answer", SQL_ANSWER, "", ANSWER_WIDTH, NULL},
+    {"chain", SQL_CHAIN, "", 4, "id=(SELECT max(id) FROM chain)"},
 };
+/* clang-format on */
 
 /* What a column is given; a text that is NULL is NULL there. */
 struct value {
@@ -77,7 +100,9 @@ struct slot {
 
 #define MEMBER(name) int64_t name;
 struct row {
-    const char *name; /* of a new one, until it is written */
+    const char *name;             /* of a new one, until it is written */
+    const uint8_t *salt;          /* the same of a client */
+    uint8_t digest[CHAIN_DIGEST]; /* of a client, with its salt; of a suffix */
     enum table table;
     uint8_t n_slots, n_sketch;
     bool touched, other;
@@ -108,7 +133,7 @@ enum { OUTCOME_NUMBER = (offsetof(struct row, attempts) - offsetof(struct row, i
 
 struct ledger {
     struct audit_store *store;
-    sqlite3_stmt *find[SLOT + 1]; /* of a name or hour, or slots of a client */
+    sqlite3_stmt *find[TABLES]; /* of a name or hour, slots of a client, the end of the chain */
     struct {
         sqlite3_stmt *q;
         int rows; /* that wait in it */
@@ -118,6 +143,13 @@ struct ledger {
     uint32_t client;                 /* hash of its client */
     const char *forwarder;
     struct hash_key secret;
+    struct random random;
+    struct chain *chain;
+    struct segment {
+        int64_t first, last, first_ms; /* first 0: it has no record yet */
+        uint8_t before[CHAIN_HEAD], head[CHAIN_HEAD];
+    } segment;
+    bool untold;         /* the head, by a record */
     struct arena *arena; /* rows */
     struct {
         long long n_of[LEDGER], last_id[LEDGER]; /* of each table: rows, and the id given last */
@@ -129,7 +161,10 @@ struct ledger {
         uint64_t hash; /* 0: empty */
         union {
             struct row *row;
-            int64_t shared; /* the number of what events have in common */
+            struct shared { /* what events have in common */
+                int64_t number;
+                uint8_t digest[CHAIN_DIGEST];
+            } * shared;
         };
     } places[PLACES]; /* open addressing */
     /* In the order of the tables, so that their pages are visited once each. */
@@ -149,15 +184,15 @@ static int prepare_rows(struct ledger *l, enum table t)
     int rc;
 
     str_init(&sql, text, sizeof text);
-    str_addf(&sql, "INSERT%s INTO %s(id%s%s)", t == SLOT ? " OR REPLACE" : "", k->name, k->columns,
-             t < LEDGER ? ",name" : "");
+    str_addf(&sql, "INSERT%s INTO %s(id%s%s)", t == SLOT || t == CHAIN ? " OR REPLACE" : "",
+             k->name, k->columns, k->fixed);
     for (int row = 0; row < BULK; row++) {
         str_add(&sql, row > 0 ? " UNION ALL SELECT ?" : " SELECT ?");
         for (int i = 1; i < k->width; i++)
             str_add(&sql, ",?");
         str_addf(&sql, " WHERE ?%d NOTNULL", row * k->width + 1);
     }
-    if (t < LEDGER) /* where it is there, its name stays, and its place in the index */
+    if (t < LEDGER) /* where it is there, what is fixed stays, and its place in the index */
         str_addf(&sql, " ON CONFLICT(id) DO UPDATE SET (%s)=(", k->columns + 1);
     for (const char *c = k->columns; t < LEDGER && c != NULL; c = strchr(c + 1, ','))
         str_addf(&sql, "%sexcluded.%.*s", c == k->columns ? "" : ",", (int)strcspn(c + 1, ","),
@@ -166,7 +201,8 @@ static int prepare_rows(struct ledger *l, enum table t)
     rc = audit_store_prepare(l->store, text, &l->put[t].q);
     if (rc != 0 || k->find == NULL)
         return rc;
-    snprintf(text, sizeof text, "SELECT id%s FROM %s WHERE %s", k->columns, k->name, k->find);
+    snprintf(text, sizeof text, "SELECT id%s%s FROM %s WHERE %s", k->columns,
+             t == CLIENT ? ",digest" : "", k->name, k->find);
     return audit_store_prepare(l->store, text, &l->find[t]);
 }
 
@@ -201,12 +237,11 @@ static int put_row(struct ledger *l, enum table t, const struct value *v, int n)
 int ledger_new(struct ledger **out, struct audit_store *store, const char *forwarder)
 {
     struct ledger *l = *out = calloc(1, sizeof *l);
-    struct random random = {.left = 0};
     int rc = 0;
 
-    if (l == NULL)
+    if (l == NULL || (l->chain = chain_new()) == NULL)
         return -ENOMEM;
-    random_bytes(&random, &l->secret, sizeof l->secret);
+    random_bytes(&l->random, &l->secret, sizeof l->secret);
     l->store = store;
     l->forwarder = forwarder;
     for (enum table t = 0; t < TABLES && rc == 0; t++)
@@ -230,13 +265,15 @@ void ledger_clear(struct ledger *l)
         l->put[t].rows = 0;
     l->arena = NULL;
     l->n = l->n_touched = 0;
-    l->known.next = 0;
+    l->known.next = l->segment.first = 0;
 }
 
 void ledger_free(struct ledger *l)
 {
-    if (l != NULL)
+    if (l != NULL) {
         arena_free(l->arena);
+        chain_free(l->chain);
+    }
     free(l); /* the statements end with the store */
 }
 
@@ -281,7 +318,7 @@ static const char *name_of(enum table t, const void *key, size_t len, char out[K
 /* The row of a key that is not in memory: it is loaded, or begun; 1: there are too many. */
 static int load_row(struct ledger *l, enum table t, const void *key, size_t len, struct row **out)
 {
-    const int n = kinds[t].width - 2;
+    const int n = kinds[t].width - 2 - 2 * (t == CLIENT);
     sqlite3_stmt *q = l->find[t];
     size_t size = sizeof **out;
     char name[KEY_TEXT];
@@ -301,6 +338,17 @@ static int load_row(struct ledger *l, enum table t, const void *key, size_t len,
         return -ENOMEM;
     r->table = t;
     r->other = len == 0;
+    if (t == SUFFIX)
+        chain_digest(l->chain, r->digest, &(struct chain_part){name, strlen(name)}, 1);
+    if (rc == 0 && t == CLIENT && !r->other) {
+        uint8_t *salt = arena_alloc(l->arena, CHAIN_DIGEST);
+
+        if ((r->salt = salt) == NULL)
+            return -ENOMEM;
+        random_bytes(&l->random, salt, CHAIN_DIGEST);
+        chain_digest(l->chain, r->digest,
+                     (struct chain_part[]){{salt, CHAIN_DIGEST}, {name, strlen(name)}}, 2);
+    }
     if (rc == 0) {
         l->known.n_of[t]++;
         r->id = t == HOUR ? strtoll(name, NULL, 10) : ++l->known.last_id[t];
@@ -313,6 +361,8 @@ static int load_row(struct ledger *l, enum table t, const void *key, size_t len,
         memcpy(r->sketch, sqlite3_column_blob(q, n), (size_t)rc);
         r->n_sketch = (uint8_t)((size_t)rc / sizeof *r->sketch);
     }
+    if (t == CLIENT && sqlite3_column_bytes(q, n + 1) == CHAIN_DIGEST)
+        memcpy(r->digest, sqlite3_column_blob(q, n + 1), CHAIN_DIGEST);
     sqlite3_reset(q);
     if (t != CLIENT)
         return 0;
@@ -349,22 +399,75 @@ static int by_order(const void *a, const void *b)
     return (x->order > y->order) - (x->order < y->order);
 }
 
+/* Writes the segment as far as it has come. done: it has ended. */
+static int save_segment(struct ledger *l, bool done)
+{
+    struct segment *s = &l->segment;
+    const struct value row[] = {
+        N(s->first), N(s->last), {IS_BLOB, CHAIN_HEAD, s->before}, {IS_BLOB, CHAIN_HEAD, s->head}};
+    int rc;
+
+    if (s->first == 0)
+        return 0;
+    chain_head(l->chain, s->head);
+    if ((rc = put_row(l, CHAIN, row, 4)) == 0)
+        rc = flush_rows(l, CHAIN);
+    if (done) {
+        memcpy(s->before, s->head, CHAIN_HEAD);
+        s->first = 0;
+    }
+    return rc;
+}
+
+/* A row of event joins the chain. What NULL stands for is zeros there. */
+static int add_to_chain(struct ledger *l, const struct value *row, int n, const uint8_t *answer,
+                        const uint8_t *client, const uint8_t *suffix)
+{
+    static const int numbers[CHAIN_NUMBERS] = CHAIN_COLUMNS;
+    const uint64_t id = htole64((uint64_t)row[0].n);
+    struct chain_record r = {.asked = n > CHAIN_ASKED ? row[CHAIN_ASKED].p : NULL};
+    struct segment *s = &l->segment;
+    int rc = 0;
+
+    if (s->first != 0 && (s->last - s->first + 1 >= SEGMENT || row[1].n - s->first_ms > segment_ms))
+        rc = save_segment(l, true);
+    if (s->first == 0) {
+        s->first = row[0].n;
+        s->first_ms = row[1].n;
+        chain_begin(l->chain, s->before);
+    }
+    s->last = row[0].n;
+    l->untold = l->event->kind != AUDIT_HEAD;
+    for (int i = 0; i < CHAIN_NUMBERS; i++)
+        r.numbers[i] = numbers[i] < n ? row[numbers[i]].n : 0;
+    memcpy(r.answer, answer, CHAIN_DIGEST);
+    if (client != NULL)
+        chain_digest(l->chain, r.client,
+                     (struct chain_part[]){{client, CHAIN_DIGEST}, {&id, sizeof id}}, 2);
+    if (suffix != NULL)
+        memcpy(r.suffix, suffix, CHAIN_DIGEST);
+    chain_add(l->chain, &r);
+    return rc;
+}
+
 int ledger_save(struct ledger *l)
 {
-    int rc = 0;
+    int rc = save_segment(l, false);
 
     qsort(l->touched, l->n_touched, sizeof *l->touched, by_order);
     for (size_t i = 0; i < l->n_touched && rc == 0; i++) {
         struct row *r = l->touched[i].row;
-        const int n = kinds[r->table].width - 2;
-        struct value v[NUMBERS + 2];
+        const int n = kinds[r->table].width - 2 - 2 * (r->table == CLIENT);
+        struct value v[NUMBERS + 4];
 
         for (int k = 0; k < n; k++)
             v[k] = (struct value)N(r->numbers[k]);
         v[n] = (struct value){IS_BLOB, r->n_sketch * (int64_t)sizeof *r->sketch,
                               r->n_sketch > 0 ? r->sketch : NULL};
         v[n + 1] = (struct value)T(r->name);
-        rc = put_row(l, r->table, v, n + 2);
+        v[n + 2] = (struct value){IS_BLOB, CHAIN_DIGEST, r->salt};
+        v[n + 3] = (struct value){IS_BLOB, CHAIN_DIGEST, r->digest};
+        rc = put_row(l, r->table, v, n + (r->table == CLIENT ? 4 : 2));
         r->touched = false;
         r->name = NULL;
         for (int k = 0; k < r->n_slots && rc == 0; k++) {
@@ -531,7 +634,7 @@ static const char *hosts_print(const struct audit_host *hosts, uint8_t n, char o
 }
 
 /* What the event says that others say as well, and all of a control record. */
-static int put_answer(struct ledger *l)
+static int put_answer(struct ledger *l, uint8_t digest[CHAIN_DIGEST])
 {
     const struct audit_event *e = l->event;
     const bool lost = e->kind == AUDIT_GAP || e->kind == AUDIT_PRUNE;
@@ -561,17 +664,27 @@ static int put_answer(struct ledger *l)
         T_OR_NULL(e->would_rule),
         T(e->n_networks > 0 ? networks : NULL),
     };
+    const int n = e->kind == AUDIT_EVENT ? ANSWER_WIDTH : 7;
+    struct chain_part parts[ANSWER_WIDTH] = {{0}};
+    uint64_t numbers[ANSWER_WIDTH];
     struct str s;
 
     str_init(&s, networks, sizeof networks);
     for (uint8_t i = 0; i < e->n_networks; i++)
         str_addf(&s, "%s%s", i > 0 ? " " : "", e->networks[i]);
-    return put_row(l, ANSWER, row, e->kind == AUDIT_EVENT ? ARRAY_LEN(row) : 7);
+    for (int i = 1; i < n; i++) {
+        numbers[i] = htole64((uint64_t)row[i].n);
+        if (row[i].is == IS_NUMBER)
+            parts[i] = (struct chain_part){&numbers[i], sizeof numbers[i]};
+        else if (row[i].p != NULL)
+            parts[i] = (struct chain_part){row[i].p, strlen(row[i].p)};
+    }
+    chain_digest(l->chain, digest, parts + 1, ANSWER_WIDTH - 1);
+    return put_row(l, ANSWER, row, n);
 }
 
-/* The number of the row that has what the question has in common with others; 0: it is not
- * recorded. */
-static int share_answer(struct ledger *l, const struct audit_record *record, int64_t *number)
+/* What the question has in common with others; of number 0: it is not recorded. */
+static int share_answer(struct ledger *l, const struct audit_record *record, struct shared *out)
 {
     /* Behind the name, packed events are the same for many. */
     const size_t start =
@@ -582,11 +695,14 @@ static int share_answer(struct ledger *l, const struct audit_record *record, int
     if (l->event->counted)
         return 0;
     shared = place_of(l, ANSWER, (const uint8_t *)&record->event + start, record->len - start);
-    if (shared->shared == 0 || l->known.next - shared->shared >= LEDGER_SHARED) {
-        shared->shared = l->known.next;
-        rc = put_answer(l);
+    if (shared->shared == NULL && ((l->arena == NULL && (l->arena = arena_new()) == NULL) ||
+                                   (shared->shared = arena_alloc(l->arena, sizeof *out)) == NULL))
+        return -ENOMEM;
+    if (shared->shared->number == 0 || l->known.next - shared->shared->number >= LEDGER_SHARED) {
+        shared->shared->number = l->known.next;
+        rc = put_answer(l, shared->shared->digest);
     }
-    *number = shared->shared;
+    *out = *shared->shared;
     return rc;
 }
 
@@ -598,7 +714,7 @@ static struct value reference(const struct row *r, const void *key, size_t len, 
 
 /* The row of a question. answer: what it has in common with others; the rows of its
  * client and of its suffix, the name. */
-static int put_question(struct ledger *l, int64_t answer, const struct row *client,
+static int put_question(struct ledger *l, const struct shared *answer, const struct row *client,
                         int64_t previous, const struct row *suffix, const struct name *name)
 {
     const struct audit_event *e = l->event;
@@ -613,7 +729,7 @@ static int put_question(struct ledger *l, int64_t answer, const struct row *clie
     const struct value row[] = {
         N(l->known.next++),
         N(e->wall_ms),
-        N(answer),
+        N(answer->number),
         reference(client, e->client.ip, sizeof e->client.ip, client_name),
         reference(suffix, name->data, name->len, suffix_name),
         T(plain ? NULL : name_print(&e->qname, text)),
@@ -627,8 +743,14 @@ static int put_question(struct ledger *l, int64_t answer, const struct row *clie
         N(e->latency_us),
         N(previous),
     };
+    uint8_t digest[CHAIN_DIGEST];
+    int rc;
 
-    return put_row(l, EVENT, row, ARRAY_LEN(row));
+    memcpy(digest, suffix->digest, sizeof digest);
+    if (suffix->other)
+        chain_digest(l->chain, digest, &(struct chain_part){suffix_name, strlen(suffix_name)}, 1);
+    rc = add_to_chain(l, row, ARRAY_LEN(row), answer->digest, client->digest, digest);
+    return rc == 0 ? put_row(l, EVENT, row, ARRAY_LEN(row)) : rc;
 }
 
 #define COUNT(table) "(SELECT count(*) FROM " table "),"
@@ -637,21 +759,58 @@ static const char known_sql[] = "SELECT " COUNT("client") COUNT("suffix") COUNT(
     COUNT("rule") COUNT("hour") LAST("client") LAST("suffix") LAST("host") LAST("rule")
         LAST("hour") "(SELECT ifnull(max(id),0)+1 FROM event)";
 
+/* Reads what the database has, if need be, and the end of its chain, where a segment begins. */
+static int know(struct ledger *l)
+{
+    sqlite3_stmt *q = l->find[CHAIN];
+    int rc;
+
+    if (l->known.next != 0)
+        return 0;
+    memset(&l->segment, 0, sizeof l->segment);
+    if ((rc = audit_store_step(l->store, q)) < 0)
+        return rc;
+    if (rc == 1 && sqlite3_column_bytes(q, 3) == CHAIN_HEAD)
+        memcpy(l->segment.before, sqlite3_column_blob(q, 3), CHAIN_HEAD);
+    if (rc == 1)
+        sqlite3_reset(q);
+    rc = audit_sql(l->store, (void *)&l->known, known_sql);
+    return rc < 0 ? rc : 0;
+}
+
+int ledger_head(struct ledger *l, char *out, size_t size)
+{
+    uint8_t head[CHAIN_HEAD];
+    struct str s;
+    int rc = know(l);
+
+    if (rc != 0 || !l->untold || l->segment.first == 0)
+        return rc != 0 ? rc : 1;
+    chain_head(l->chain, head);
+    str_init(&s, out, size);
+    for (size_t i = 0; i < sizeof head; i++)
+        str_addf(&s, "%02x", head[i]);
+    str_addf(&s, " up to record %lld", l->known.next - 1);
+    return 0;
+}
+
 int ledger_add(struct ledger *l, const struct audit_event *e, const struct audit_record *record)
 {
     const long long hour = (long long)(e->wall_ms / hour_ms);
-    int64_t rule_id = 0, host_id = 0, answer = 0, previous;
+    int64_t rule_id = 0, host_id = 0, previous;
+    struct shared answer = {.number = 0};
     struct row *rule, *suffix, *client, *at_hour;
     struct name name;
     int rc = 0;
 
-    if (l->known.next == 0 && (rc = audit_sql(l->store, (void *)&l->known, known_sql)) != 1)
+    if ((rc = know(l)) != 0)
         return rc;
     l->event = e;
     if (e->kind != AUDIT_EVENT) {
         const struct value row[] = {N(l->known.next), N(e->wall_ms), N(l->known.next)};
 
-        rc = put_answer(l);
+        if ((rc = put_answer(l, answer.digest)) == 0)
+            rc = add_to_chain(l, row, 3, answer.digest, NULL, NULL);
         l->known.next++;
         return rc != 0 ? rc : put_row(l, EVENT, row, 3);
     }
@@ -674,7 +833,7 @@ int ledger_add(struct ledger *l, const struct audit_event *e, const struct audit
     }
     if ((rc = share_answer(l, record, &answer)) != 0 ||
         (rc = find_row(l, CLIENT, e->client.ip, sizeof e->client.ip, &client)) != 0 ||
-        (rc = add_targets(l, rule_id, client, answer, &host_id)) != 0 ||
+        (rc = add_targets(l, rule_id, client, answer.number, &host_id)) != 0 ||
         (rc = find_row(l, SUFFIX, name.data, name.len, &suffix)) != 0 ||
         (rc = find_row(l, HOUR, &hour, sizeof hour, &at_hour)) != 0)
         return rc;
@@ -683,6 +842,6 @@ int ledger_add(struct ledger *l, const struct audit_event *e, const struct audit
     add_client(l, client, suffix, host_id);
     count_event(l, at_hour, true);
     if (!e->counted)
-        rc = put_question(l, answer, client, previous, suffix, &name);
+        rc = put_question(l, &answer, client, previous, suffix, &name);
     return rc == 0 && l->n > ROWS ? ledger_save(l) : rc;
 }

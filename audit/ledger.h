@@ -27,6 +27,9 @@ enum { LEDGER_SHARED = 20000 };
 /* Takes a question, with the record that it was unpacked from, or a control record (NULL).
  * 0 or -errno; after an error, and after a rollback, ledger_clear(). */
 int ledger_add(struct ledger *, const struct audit_event *, const struct audit_record *);
+/* The head of the chain as it is now, in words for a record. 0; 1: nothing was added to it since
+ * the last record that told one; -errno. */
+int ledger_head(struct ledger *, char *out, size_t size);
 /* Writes what was touched since; what takes too much memory is forgotten then. */
 int ledger_save(struct ledger *);
 void ledger_clear(struct ledger *);

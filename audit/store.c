@@ -11,6 +11,8 @@
  *   answer    what events have in common, or all that a control record says; its id
  *             is that of the first event that names it
  *   client suffix host rule hour   the ledger
+ *   chain     a segment of the chain over the records (chain.h): its id is that of the first
+ *   blind     what stands in the chain for the client of a record that was forgotten by itself
  *   output    how far each output has come
  *   client_suffix   the last 16 suffixes of a client: id is 16 * client + place
  *
@@ -20,6 +22,7 @@
  */
 #include "audit/store.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -30,6 +33,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "audit/chain.h"
 #include "base/addr.h"
 #include "base/number.h"
 #include "base/str.h"
@@ -51,7 +55,8 @@ static const char schema_tables[] =
     "INSERT INTO meta VALUES('recorded',0),('counted',0),('dropped',0);"
     "CREATE TABLE output(name TEXT PRIMARY KEY,sequence INTEGER NOT NULL)WITHOUT ROWID;"
     TABLE("outcome", ",word") TABLE("verdict", ",word")
-    LEDGER("client", SQL_CLIENT) LEDGER("suffix", SQL_NAME) LEDGER("host", SQL_NAME)
+    TABLE("chain", SQL_CHAIN) TABLE("blind", ",digest")
+    LEDGER("client", SQL_CLIENT ",salt,digest") LEDGER("suffix", SQL_NAME) LEDGER("host", SQL_NAME)
     LEDGER("rule", SQL_NAME) LEDGER("hour", SQL_HOUR)
     TABLE("client_suffix", SQL_SLOT) TABLE("event", SQL_EVENT) TABLE("answer", SQL_ANSWER);
 
@@ -78,7 +83,7 @@ static const char schema_views[] =
     "CREATE VIEW hours AS SELECT " SQL_ISO("id*3600000") " AS hour" COUNTS " FROM hour;"
     "CREATE VIEW gaps AS SELECT e.id AS sequence," SQL_ISO("ms") " AS time,kind,count,"
     SQL_ISO("nullif(at,0)") " AS since,forwarder,note "
-    "FROM answer a JOIN event e ON e.id=a.id WHERE kind IN('gap','start','stop','prune');";
+    "FROM answer a JOIN event e ON e.id=a.id WHERE kind IN('gap','start','stop','prune','forget');";
 /* clang-format on */
 
 /* What the library says, as -errno: a full disk is -ENOSPC, damage -EBADMSG. */
@@ -143,11 +148,30 @@ static void net_of(sqlite3_context *context, int n, sqlite3_value **v)
     sqlite3_result_text(context, prefix_print(&net, text), -1, SQLITE_TRANSIENT);
 }
 
+/* What stands in the chain for the client of a record: its digest, the record's number. */
+static void commitment(sqlite3_context *context, int n, sqlite3_value **v)
+{
+    struct chain *chain = chain_new();
+    const uint64_t id = htole64((uint64_t)sqlite3_value_int64(v[1]));
+    const struct chain_part parts[] = {{sqlite3_value_blob(v[0]), CHAIN_DIGEST}, {&id, sizeof id}};
+    uint8_t digest[CHAIN_DIGEST];
+
+    (void)n;
+    if (chain != NULL && sqlite3_value_bytes(v[0]) == CHAIN_DIGEST) {
+        chain_digest(chain, digest, parts, 2);
+        sqlite3_result_blob(context, digest, sizeof digest, SQLITE_TRANSIENT);
+    }
+    chain_free(chain);
+}
+
 static const struct function {
     const char *name;
     int arguments;
     void (*call)(sqlite3_context *, int, sqlite3_value **);
-} functions[] = {{"within", 2, within}, {"public", 1, is_public}, {"net", 1, net_of}};
+} functions[] = {{"within", 2, within},
+                 {"public", 1, is_public},
+                 {"net", 1, net_of},
+                 {"commitment", 2, commitment}};
 
 static int over_time(void *context)
 {
@@ -166,6 +190,7 @@ int audit_store_step(struct audit_store *s, sqlite3_stmt *q)
     int rc;
 
     errno = 0;
+    s->deadline_ms = clock_now().mono_ms + QUERY_MS;
     rc = sqlite3_step(q);
     if (rc == SQLITE_ROW)
         return 1;

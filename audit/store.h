@@ -32,6 +32,7 @@
 #define SQL_NAME SQL_HOUR SQL_OF_NAME(SQL_COLUMN)
 #define SQL_SLOT ",suffix,last,verdict,outcome"
 #define SQL_EVENT ",ms,answer,client,suffix,asked,port,dns_id,bits,serial,real_ms,latency_us,previous"
+#define SQL_CHAIN ",last,before,head"
 #define SQL_ANSWER ",error,count,at,forwarder,kind,note,type,outcome,reason,verdict,server,real_rcode,real_hosts," \
     "unapproved,response,answer,rule,would,would_rule,networks"
 

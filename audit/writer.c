@@ -52,6 +52,8 @@ struct audit_writer {
     uint64_t lost, lost_from_ms; /* not yet in a gap record; since when */
     uint64_t drained_ms;         /* by the wall clock: what is lost came later */
     uint64_t age_ms;             /* when to look for what is old */
+    uint64_t head_ms;            /* when to tell the head of the chain; 0: not known yet */
+    long long version;           /* of the database, without our own changes */
     bool pruning;                /* there may be more to remove */
     uint64_t attempt_ms;         /* of the last commit or try */
     uint64_t step_ms, wait_ms;   /* of the last step: when, and what it returned */
@@ -224,6 +226,21 @@ void audit_writer_control(struct audit_writer *w, enum audit_kind kind, struct n
     w->len += audit_record_size(record->len);
 }
 
+/* Whoever else has written since (to forget a client, to remove records) may have changed what
+ * the ledger remembers. */
+static int begin_transaction(struct audit_writer *w)
+{
+    long long version;
+    int rc = audit_sql(w->store, &version, "BEGIN IMMEDIATE;PRAGMA data_version");
+
+    if (rc < 0)
+        return rc;
+    if (version != w->version)
+        ledger_clear(w->ledger);
+    w->version = version;
+    return 0;
+}
+
 /* The end of a transaction in which rc was returned: all of it, or nothing and what was
  * learnt in it is forgotten. */
 static int end_transaction(struct audit_writer *w, int rc)
@@ -248,6 +265,16 @@ static int end_transaction(struct audit_writer *w, int rc)
     return 0;
 }
 
+/* A record of the head of the chain, which goes to all outputs: kept elsewhere, it proves what
+ * was here before. */
+static int tell_head(struct audit_writer *w, struct now now)
+{
+    struct audit_event e = {.kind = AUDIT_HEAD, .wall_ms = now.wall_ms};
+    int rc = ledger_head(w->ledger, e.text, sizeof e.text);
+
+    return rc == 0 ? ledger_add(w->ledger, &e, NULL) : rc < 0 ? rc : 0;
+}
+
 /* True when nothing is left to be committed. */
 static bool commit(struct audit_writer *w, struct now now)
 {
@@ -260,10 +287,13 @@ static bool commit(struct audit_writer *w, struct now now)
     int rc;
 
     w->attempt_ms = now.mono_ms;
-    if (w->len == 0 && w->lost == 0 && (w->outputs == NULL || !audit_outputs_changed(w->outputs)))
+    if (w->head_ms == 0)
+        w->head_ms = now.mono_ms + hour_ms;
+    if (w->len == 0 && w->lost == 0 && now.mono_ms < w->head_ms &&
+        (w->outputs == NULL || !audit_outputs_changed(w->outputs)))
         return true;
     w->committed = true;
-    rc = audit_sql(w->store, NULL, "BEGIN IMMEDIATE");
+    rc = begin_transaction(w);
     for (size_t i = 0; i < w->len && rc == 0; i += audit_record_size(record->len)) {
         record = (const void *)(w->batch + i);
         audit_event_unpack(&w->event, (const void *)&record->event, record->len);
@@ -273,6 +303,8 @@ static bool commit(struct audit_writer *w, struct now now)
     recorded = w->stats.pending - counted;
     if (rc == 0 && w->lost > 0)
         rc = ledger_add(w->ledger, &gap, NULL);
+    if (rc == 0 && w->head_ms != 0 && now.mono_ms >= w->head_ms)
+        rc = tell_head(w, now);
     if (rc == 0 && w->outputs != NULL)
         rc = audit_outputs_save(w->outputs, w->store, w->ledger, now);
     if (rc == 0)
@@ -290,6 +322,8 @@ static bool commit(struct audit_writer *w, struct now now)
     }
     if (w->outputs != NULL)
         audit_outputs_saved(w->outputs, w->store);
+    if (now.mono_ms >= w->head_ms)
+        w->head_ms = now.mono_ms + hour_ms;
     w->stats.recorded += recorded;
     w->stats.counted += counted;
     w->stats.pending = 0;
@@ -311,15 +345,16 @@ static bool too_large(const struct audit_writer *w)
  * host is known by it,
  * and every hour rows of the ledger that no question touched for long. One step is a
  * transaction of its own; a failed one is tried again in a minute. */
-static void prune(struct audit_writer *w, struct now now)
+static int prune(struct audit_writer *w, struct now now, const char *by)
 {
     static const char *const tables[] = {"client_suffix", "client", "suffix",
                                          "host",          "rule",   "hour"};
-    struct audit_event e = {.kind = AUDIT_PRUNE, .wall_ms = now.wall_ms, .text = "retention"};
+    struct audit_event e = {.kind = AUDIT_PRUNE, .wall_ms = now.wall_ms};
     const long long wall_ms = (long long)now.wall_ms;
     const bool hourly = now.mono_ms >= w->age_ms;
-    long long cut[3] = {0}; /* the first that stays; of the others the last ms, how many */
-    int rc = audit_sql(w->store, NULL, "BEGIN IMMEDIATE");
+    /* The first that stays; of the others the last ms, how many; the last of all. */
+    long long cut[4] = {0};
+    int rc = begin_transaction(w);
 
     if (rc == 0)
         rc = audit_sql(
@@ -327,14 +362,19 @@ static void prune(struct audit_writer *w, struct now now)
             "WITH all_of AS(SELECT min(id) AS a,max(id) AS z FROM event),"
             "old AS(SELECT a,z,ifnull((SELECT id FROM event WHERE id<a+%d AND ms>=%lld ORDER BY id "
             "LIMIT 1),min(a+%d,z+1)) AS young FROM all_of)"
-            "SELECT stays,max(ms),count(*) FROM event,"
-            "(SELECT iif(young=a AND %d,a+min((z-a)/50,%d),young) AS stays FROM old)WHERE id<stays",
+            "SELECT stays,max(ms),count(*),z FROM event,(SELECT z,CASE"
+            /* Whole segments of the chain, so that what is left can be verified. */
+            " WHEN young>z THEN young"
+            " WHEN young=a AND %d THEN (SELECT min(id) FROM chain WHERE id>=a+min((z-a)/50,%d))"
+            " ELSE (SELECT max(id) FROM chain WHERE id<=young) END AS stays FROM old)WHERE "
+            "id<stays",
             STEP, wall_ms - (long long)w->limits.retention_ms, STEP, too_large(w), STEP);
     if (rc > 0)
         rc = audit_sql(w->store, NULL,
                        "DELETE FROM event WHERE id<%lld;DELETE FROM answer WHERE id<%lld "
                        "AND id NOT IN(SELECT told FROM host)",
                        cut[0], cut[0] - LEDGER_SHARED);
+    snprintf(e.text, sizeof e.text, "%s", by);
     e.lost_from_ms = (uint64_t)cut[1];
     e.lost = (uint64_t)cut[2];
     if (rc == 0 && e.lost > 0)
@@ -350,13 +390,96 @@ static void prune(struct audit_writer *w, struct now now)
     w->pruning = rc == 0 && e.lost > 0;
     if (rc != 0) {
         w->age_ms = now.mono_ms + minute_ms;
-        return;
+        return rc;
     }
     w->stats.pruned += e.lost;
     if (hourly) {
         ledger_clear(w->ledger);
         w->age_ms = now.mono_ms + hour_ms;
     }
+    return 0;
+}
+
+int audit_writer_prune(struct audit_writer *w, struct now now, uint64_t before_ms, const char *by,
+                       uint64_t *removed)
+{
+    int rc;
+
+    w->limits.retention_ms = now.wall_ms > before_ms ? now.wall_ms - before_ms : 0;
+    w->limits.max_size = UINT64_MAX;
+    w->age_ms = UINT64_MAX; /* the ledger stays */
+    do
+        rc = prune(w, now, by);
+    while (rc == 0 && w->pruning);
+    *removed = w->stats.pruned;
+    return rc;
+}
+
+/* clang-format off */
+#define OF_CLIENT \
+    "WITH RECURSIVE story(row) AS(SELECT event FROM client WHERE name=?1" \
+    " UNION ALL SELECT e.previous FROM story JOIN event e ON e.id=row)" \
+    "SELECT e.id AS id,ms,ms>=%llu AND ms<%llu AS gone FROM story JOIN event e ON e.id=row"
+/* Records of a client without a row have its address, if there are such. */
+#define TEXTS \
+    "UPDATE event SET client='forgotten' WHERE client=?1 AND ms>=%llu AND ms<%llu" \
+    " AND EXISTS(SELECT 1 FROM client WHERE name='(other)')"
+static const char forget_begin[] =
+    "CREATE TEMP TABLE story AS " OF_CLIENT ";CREATE INDEX temp.by_gone ON story(gone,id);"
+    "CREATE TEMP TABLE own AS SELECT id FROM client WHERE name=?1";
+static const char forget_all[] = "UPDATE client SET name='forgotten-'||id,salt=NULL WHERE name=?1";
+/* Two stories: those that are forgotten get a row of their own. In the chain stands for each record what its
+ * digest made of it; the digest goes, which would tell whose they are. */
+static const char forget_part[] =
+    "INSERT OR IGNORE INTO blind SELECT s.id,commitment(digest,s.id) FROM story s,client c WHERE c.name=?1;"
+    "INSERT INTO client(name,digest,first,last,event,questions,attempts) SELECT"
+    " 'forgotten-'||(SELECT seq+1 FROM sqlite_sequence WHERE name='client'),randomblob(16),min(ms),max(ms),max(id),"
+    "count(*),count(*) FROM story WHERE gone;"
+    "UPDATE event SET client=(SELECT max(id) FROM client) WHERE id IN(SELECT id FROM story WHERE gone);"
+    "UPDATE event SET previous=ifnull((SELECT max(s.id) FROM story s WHERE s.id<event.id AND s.gone="
+    "(SELECT gone FROM story o WHERE o.id=event.id)),0) WHERE id IN(SELECT id FROM story);"
+    "UPDATE client SET salt=NULL,digest=randomblob(16),event=ifnull((SELECT max(id) FROM story WHERE NOT gone),0)"
+    " WHERE name=?1";
+/* clang-format on */
+
+int audit_writer_forget(struct audit_writer *w, struct now now, const char *name, uint64_t since_ms,
+                        uint64_t until_ms, const char *by, uint64_t *records)
+{
+    const bool all = since_ms == 0 && until_ms == 0;
+    const unsigned long long since = since_ms, until = until_ms > 0 ? until_ms : INT64_MAX;
+    struct audit_event e = {.kind = AUDIT_FORGET, .wall_ms = now.wall_ms};
+    long long n[3] = {0}; /* records of its row, its rows, other records */
+    char sql[2048];
+    int rc = audit_sql(w->store, NULL, "PRAGMA secure_delete=ON");
+
+    if (rc == 0)
+        rc = begin_transaction(w);
+    snprintf(sql, sizeof sql, forget_begin, since, until);
+    if (rc == 0)
+        rc = audit_query(w->store, sql, name, NULL);
+    if (rc == 0)
+        rc = audit_sql(w->store, n,
+                       "SELECT (SELECT count(*) FROM story WHERE gone),count(*) FROM own");
+    if (rc > 0 && n[all ? 1 : 0] > 0)
+        rc = audit_query(w->store, all ? forget_all : forget_part, name, NULL);
+    snprintf(sql, sizeof sql, TEXTS, since, until);
+    if (rc >= 0)
+        rc = audit_query(w->store, sql, name, NULL);
+    if (rc == 0)
+        rc = audit_sql(w->store, n + 2, "SELECT changes()");
+    *records = (uint64_t)(n[0] + n[2]);
+    if (rc > 0 && *records == 0 && (!all || n[1] == 0))
+        rc = -ENOENT;
+    snprintf(e.text, sizeof e.text, "%llu records of a client%s, by %.64s",
+             (unsigned long long)*records, all ? "" : " in a span of time", by);
+    if (rc > 0)
+        rc = ledger_add(w->ledger, &e, NULL);
+    if (rc == 0)
+        rc = ledger_save(w->ledger);
+    rc = end_transaction(w, rc);
+    if (rc == 0) /* nor shall the log keep it */
+        (void)audit_sql(w->store, NULL, "PRAGMA wal_checkpoint(TRUNCATE)");
+    return rc;
 }
 
 uint64_t audit_writer_step(struct audit_writer *w, struct now now, bool flush)
@@ -382,7 +505,7 @@ uint64_t audit_writer_step(struct audit_writer *w, struct now now, bool flush)
     } while (flush && any && done);
     if (w->stats.last_error == 0 &&
         (w->pruning || now.mono_ms >= w->age_ms || (w->committed && too_large(w))))
-        prune(w, now);
+        (void)prune(w, now, "retention");
     w->step_ms = now.mono_ms;
     w->wait_ms = any || w->pruning ? busy_ms : idle_ms;
     next = w->attempt_ms + interval;

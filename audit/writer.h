@@ -49,6 +49,16 @@ uint64_t audit_writer_step(struct audit_writer *, struct now, bool flush);
 /* A control record (start, stop, settings, policy): stored with the next commit. Writer thread. */
 void audit_writer_control(struct audit_writer *, enum audit_kind, struct now, const char *text);
 void audit_writer_stats(struct audit_writer *, struct audit_writer_stats *); /* any thread */
+/* For the tool, with a writer that has no rings: a daemon's own notices that another one wrote. */
+/* Removes records from before that time. 0, with how many; -errno. */
+int audit_writer_prune(struct audit_writer *, struct now, uint64_t before_ms, const char *by,
+                       uint64_t *removed);
+/* Forgets the client that is recorded as name: its address and its salt go, its records stay, as
+ * those of nobody, and so does the chain. With since or until (0: open) only those from that time; the
+ * others keep the name, which the chain does not prove any more. 0, with how many records; -ENOENT:
+ * there is nothing to forget; -errno. */
+int audit_writer_forget(struct audit_writer *, struct now, const char *name, uint64_t since_ms,
+                        uint64_t until_ms, const char *by, uint64_t *records);
 /* Flushes what it can and closes. recorded + counted + dropped = pushed + dropped then, unless the disk fails. */
 void audit_writer_close(struct audit_writer *, struct now);
 

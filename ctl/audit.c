@@ -14,7 +14,8 @@
 #include <unistd.h>
 
 #include "audit/encode.h"
-#include "audit/event.h"
+#include "audit/verify.h"
+#include "audit/writer.h"
 
 enum { SQL_ROWS = 100000, SQL_COLUMNS = 60 };
 enum { STORY = 20 /* events of a client */, PRINT_STEP = 1000 };
@@ -112,6 +113,7 @@ static const char summary_sql[] =
     "(SELECT ifnull((SELECT max(id) FROM event)-(SELECT min(id) FROM event)+1,0) AS records,"
     "(SELECT ms FROM event ORDER BY id LIMIT 1) AS first_record,"
     "(SELECT ms FROM event ORDER BY id DESC LIMIT 1) AS last_record),"
+    "(SELECT (SELECT lower(hex(head)) FROM chain ORDER BY id DESC LIMIT 1) AS chain_head),"
     "(SELECT 4096*(page_count-freelist_count) AS store_bytes FROM pragma_page_count,pragma_freelist_count)";
 
 /* clang-format on */
@@ -425,6 +427,7 @@ static const struct column summary_fields[] = {
     {"clients_without_host", "without a host", COLUMN_NUMBER, 0},
     {"suffixes", "suffixes, ever", COLUMN_NUMBER, 0},
     {"account", "questions, ever", COLUMN_TEXT, 0},
+    {"chain_head", "chain", COLUMN_TEXT, 0},
     {"records", "records kept", COLUMN_NUMBER, 0},
     {"first_record", "oldest record", COLUMN_TIME, 0},
     {"last_record", "newest record", COLUMN_TIME, 0},
@@ -461,6 +464,159 @@ static int run_summary(struct ctl *c)
     return code;
 }
 
+static void show_progress(void *c, long long done, long long all)
+{
+    ctl_progress(c, "records", (size_t)done, (size_t)all);
+}
+
+/* clang-format off */
+/* What the chain cannot prove, but its records tell. */
+static const char told_sql[] =
+    "SELECT (SELECT ms FROM event ORDER BY id LIMIT 1) AS since,(SELECT ms FROM event ORDER BY id DESC LIMIT 1) AS until,"
+    "(SELECT ifnull(sum(count),0) FROM gaps WHERE kind='gap' AND note IS NULL) AS lost,"
+    "(SELECT ifnull(sum(count),0) FROM gaps WHERE kind='prune') AS pruned,"
+    "(SELECT max(at) FROM answer WHERE kind='prune') AS pruned_until,"
+    "(SELECT count(*) FROM client WHERE name GLOB 'forgotten-*') AS forgotten,"
+    "(SELECT count(*) FROM gaps WHERE kind='forget') AS forget_records,"
+    "(SELECT json_group_array(strftime('%%Y-%%m-%%d %%H:%%M:%%S',l.ms/1000,'unixepoch','localtime')||' to '||"
+    "strftime('%%Y-%%m-%%d %%H:%%M:%%S',s.ms/1000,'unixepoch','localtime')||iif(k.kind='stop','',' (killed)'))"
+    " FROM answer a JOIN event s ON s.id=a.id JOIN event l ON l.id="
+    "(SELECT x.id FROM event x LEFT JOIN answer y ON y.id=x.id WHERE x.id<s.id AND ifnull(y.kind,'') NOT IN('policy','settings') ORDER BY x.id"
+    " DESC LIMIT 1) LEFT JOIN answer k ON k.id=l.id"
+    " WHERE a.kind='start') AS \"not_running[]\"";
+/* clang-format on */
+static const struct ctl_row verify_rows[] = {
+    {"chain", NULL,
+     "[BROKEN: {broken}|{?last=0}no records|whole: records {first} to {last}, {since:time} to "
+     "{until:time}]"},
+    {"head", NULL, "[{?last=0}|{head}]"},
+    {"wanted", NULL,
+     "[it was the head at record {found}: all up to there is as it was|{?wanted}NOT FOUND: it is "
+     "older than the records that are kept, or they are not those of then]"},
+    {"gaps", NULL, "{lost} questions were not recorded"},
+    {"not running", NULL, "[{not_running:lines}]"},
+    {"pruned", NULL, "[{?pruned=0}nothing|{pruned} records, up to {pruned_until:time}]"},
+    {"forgotten", NULL, "{forgotten} clients; {forget_records} records of it"},
+    {0},
+};
+
+static int run_verify(struct ctl *c)
+{
+    const char *hex = ctl_option(c, "--head");
+    uint8_t wanted[CHAIN_HEAD];
+    char head[2 * CHAIN_HEAD + 1] = "";
+    struct audit_verified v;
+    json_t *rows, *row;
+    struct audit a;
+    int code;
+
+    for (size_t i = 0; hex != NULL && i < sizeof wanted; i++)
+        if (strlen(hex) != 2 * CHAIN_HEAD || sscanf(hex + 2 * i, "%2hhx", &wanted[i]) != 1)
+            return ctl_fail(EXIT_USAGE, "--head %s: not the 64 digits of a head", hex);
+    rows = json_array();
+    code = audit_begin(&a, c, NULL, NULL);
+    if (code == 0)
+        code = audit_code(&a,
+                          audit_verify(a.store, hex != NULL ? wanted : NULL, show_progress, c, &v));
+    if (code == 0)
+        code = audit_run(&a, rows, told_sql);
+    row = json_array_get(rows, 0);
+    if (code == 0) {
+        for (size_t i = 0; i < sizeof v.head; i++)
+            sprintf(head + 2 * i, "%02x", v.head[i]);
+        (void)json_object_update_new(row, json_pack("{s:s?,s:I,s:I,s:s,s:s?,s:I}", "broken",
+                                                    v.broken[0] != '\0' ? v.broken : NULL, "first",
+                                                    (json_int_t)v.first, "last", (json_int_t)v.last,
+                                                    "head", head, "wanted", hex, "found",
+                                                    (json_int_t)v.found));
+        if (v.found == 0)
+            (void)json_object_set_new(row, "found", json_null());
+        if (c->format == FORMAT_JSON)
+            table_print_json(row);
+        else
+            ctl_show(row, verify_rows);
+        if (v.broken[0] != '\0' || (hex != NULL && v.found == 0))
+            code = EXIT_PROBLEMS;
+    }
+    json_decref(rows);
+    audit_end(&a);
+    return code;
+}
+
+/* audit prune, and audit forget with the name that stands for its client. */
+static int change_audit(struct ctl *c, const char *name, uint64_t before_ms, const char *question)
+{
+    const struct audit_limits limits = {.max_size = c->settings->audit.max_size,
+                                        .retention_ms = c->settings->audit.retention_ms,
+                                        .max_clients = UINT32_MAX,
+                                        .max_suffixes = UINT32_MAX};
+    struct audit_writer *w = NULL;
+    uint64_t records = 0;
+    char by[64];
+    struct audit a;
+    struct diags d;
+    int code = audit_begin(&a, c, NULL, NULL), rc = 0;
+
+    if (code == 0 && a.absent)
+        code = EXIT_NOT_FOUND;
+    if (code == 0 && !ctl_ask(c, question))
+        code = ctl_fail(EXIT_FAILED, "nothing is changed");
+    if (code != 0) {
+        audit_end(&a);
+        return code;
+    }
+    diags_init(&d);
+    ctl_author(c, by);
+    rc = audit_writer_open(&w, a.path, c->settings->server.name, &limits, NULL, 0, &d);
+    if (rc == 0)
+        rc = name != NULL
+                 ? audit_writer_forget(w, c->now, name, a.since_ms, a.until_ms, by, &records)
+                 : audit_writer_prune(w, c->now, before_ms, by, &records);
+    if (rc == -ENOENT)
+        code = ctl_fail(EXIT_NOT_FOUND, "%s has no record%s", c->argv[0],
+                        a.since_ms + a.until_ms > 0 ? " in that time" : "");
+    else if (rc == -EBUSY)
+        code = ctl_fail(EXIT_FAILED, "%s is being written to: try again", a.path);
+    else
+        code = audit_code(&a, rc);
+    if (code == 0)
+        ctl_line(name != NULL ? "%llu records are now those of nobody" : "%llu records removed",
+                 (unsigned long long)records);
+    if (code == 0 && name != NULL)
+        ctl_note("What audit.outputs, backups and logs have got of it is not changed by this.");
+    if (w != NULL)
+        audit_writer_close(w, c->now);
+    diags_fini(&d);
+    audit_end(&a);
+    return code;
+}
+
+static int run_prune(struct ctl *c)
+{
+    uint64_t before_ms = 0;
+    int code = ctl_number(c, "--before", 0, &before_ms);
+    char text[NUMBER_TEXT], question[128];
+
+    if (code != 0)
+        return code;
+    if (before_ms == 0)
+        return ctl_fail(EXIT_USAGE, "audit prune needs --before T");
+    snprintf(question, sizeof question, "Remove all records from before %s?",
+             time_print_local(before_ms, text));
+    return change_audit(c, NULL, before_ms, question);
+}
+
+static int run_forget(struct ctl *c)
+{
+    char name[ADDR_TEXT], question[ADDR_TEXT + 64];
+    int code = client_name(c, name);
+
+    if (code != 0)
+        return code;
+    snprintf(question, sizeof question, "Forget for ever who %s was in the audit?", name);
+    return change_audit(c, name, 0, question);
+}
+
 /* clang-format off */
 static const struct ctl_option filters[] = {
     {"--since", "T", false, "from this time on: 2026-11-22 09:00, 09:00, 7d (ago)"},
@@ -484,6 +640,16 @@ static const struct ctl_option for_reports[] = {
 static const struct ctl_option for_events[] = {
     {"-f", NULL, false, "go on with new records until interrupted"}, {0}};
 
+static const struct ctl_option for_verify[] = {
+    {"--head", "HASH", false, "a head of the chain that was told before: is all up to it as it was?"}, {0}};
+static const struct ctl_option for_prune[] = {
+    {"--before", "T", false, "remove records from before this time"},
+    {"--yes", NULL, false, "do not ask before something is removed"}, {0}};
+static const struct ctl_option for_forget[] = {
+    {"--since", "T", false, "only what was asked from this time on"},
+    {"--until", "T", false, "only what was asked before this time"},
+    {"--yes", NULL, false, "do not ask before something is removed"}, {0}};
+
 const struct ctl_verb ctl_audit_verbs[] = {
     {"audit", "summary", 0, 0, "", {filters}, run_summary, "show how many asked, and what became of it"},
     {"audit", "clients", 0, 0, "", {for_clients, filters}, run_list, "list the clients that asked for a KMS host"},
@@ -494,6 +660,9 @@ const struct ctl_verb ctl_audit_verbs[] = {
     {"audit", "events", 0, 0, "", {for_events, filters}, run_events, "list the records; --json prints one object a line"},
     {"audit", "sql", 1, 1, "QUERY", {NULL}, run_sql, "run one statement that reads: views and columns are in waymark-audit(5)"},
     {"audit", "report", 0, 1, "[NAME]", {for_reports, filters}, report_run, "list what to look at; without NAME, the reports"},
+    {"audit", "verify", 0, 0, "", {for_verify}, run_verify, "check that the records are those that were written"},
+    {"audit", "prune", 0, 0, "--before T", {for_prune}, run_prune, "remove old records"},
+    {"audit", "forget", 1, 1, "IP", {for_forget}, run_forget, "remove a client's address from its records"},
     {0},
 };
 /* clang-format on */

@@ -37,7 +37,7 @@ ASKED = [
     ('not cached', 'GET', '/v1/cache/.'),
     ('not changed', 'POST', '/v1/reload'),
 ]
-FIXED = {'pid': 812, 'started': 1795338000123, 'read': 1795338000123, 'last_commit': 1795338000123, 'uptime_s': 93784,
+FIXED = {'pid': 812, 'started': 1795338000123, 'read': 1795338000123, 'last_commit': 1795338000123, 'moved': 1795338000123, 'uptime_s': 93784,
          'ms': 51, 'rtt_ms': 12, 'ttl_s': 41, 'age_s': 19, 'user': 0, 'digest': '9f2c61d0', 'bytes': 1572864,
          'version': '0.1.0', 'file': '/etc/waymark/waymark.yaml'}
 
@@ -65,7 +65,11 @@ def shape(value):
 
 
 def test_the_recorded_answers_are_those_of_the_daemon(nsd, waymark):
-    w = waymark(SETTINGS, upstream=nsd.port, policy=POLICY)
+    w = waymark(SETTINGS, upstream=nsd.port, start=False)
+    w.settings['audit']['outputs'] = [{'to': f'file:{w.dir}/audit.json'}]
+    w.write_settings()
+    w.policy(POLICY)
+    w.start()
     w.ask('www.contoso.com', 'A')
     w.find('fabrikam.local')
     wait_for(lambda: w.json('status')['audit']['last_commit'], 'a commit of the audit')

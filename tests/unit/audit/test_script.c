@@ -141,7 +141,8 @@ static const struct script {
     {"old events go, with what only they named; the ledger lives longer",
      Q1 "old.example filled r times 900 asked _VLMCS._TCP.old.example; commit; pass 2d;" Q1 "b.example; commit; quiet;"
      "pass 89d;" Q1 "b.example; commit; quiet;"
-     "? count(*),min(sequence),max(sequence) FROM events => 3 901 903;"
+     "? count(*),min(sequence),max(sequence) FROM events => 5 901 905;"
+     "? group_concat(kind) FROM events => event,head,event,head,prune;"
      "? count,since,note FROM gaps WHERE kind='prune' => 900 " START " retention;"
      "? questions FROM suffixes WHERE suffix='old.example' => 900; stat pruned 900;"
      "? outcome,suffix,address FROM events WHERE sequence=901 => missing b.example 10.0.0.1;"
