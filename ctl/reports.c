@@ -154,7 +154,7 @@ static const struct column shadow_columns[] = {
 #define LEAK_FIELDS \
     "n.name AS suffix," CLASS("n.name") " AS class,n.server AS server,n.clients AS clients,n.questions AS questions," \
     "n.last AS last_asked,CASE WHEN " CLASS("n.name") " IN('no suffix','single label') THEN 'give these machines a DNS suffix'" \
-    " ELSE 'a route of its own: forward: zone '||n.name END AS advice"
+    " WHEN " CLASS("n.name") "='has a route' THEN 'its route has this server' ELSE 'a route of its own: forward: zone '||n.name END AS advice"
 #define THRESHOLD_FIELDS \
     "n.name AS target," COUNTED " AS clients,max(0,25-" COUNTED ") AS client_systems_missing," \
     "max(0,5-" COUNTED ") AS servers_missing,(SELECT last FROM spread WHERE host=n.name) AS last_given," \
@@ -171,81 +171,72 @@ static const struct column shadow_columns[] = {
 
 static const struct report {
     const char *name, *help, *make;
+    bool asks_policy;
     struct {
         const char *title, *label, *value; /* SQL over the fields of the list */
         json_int_t mark;
     } bars;
-    bool asks_policy;
     struct audit_list list;
 } reports[] = {
     {"wrong-suffix", "suffixes without a record in the real DNS, by network, and the one to set there",
-     WRONG,
+     WRONG, false,
      {"clients by suffix", "suffix", "sum(clients)", 0},
-     false,
      {"suffixes", OF_SUFFIX, WRONG_ROWS, "n.row", WRONG_FIELDS, "clients", wrong_columns,
       BLURRED "A network is a /24 or /64 here. "
       "The 200 suffixes with most clients are looked at. "
       "A machine that is given a host for its first suffix does not ask for the others."}},
     {"stuck", "clients that ask every two hours, for more than a day: they do not activate",
-     NULL,
+     NULL, false,
      {"clients by network", "net(address)", "count(*)", 0},
-     false,
      {"clients", OF_CLIENT, CLIENTS_WHERE(IS_STUCK), "n.id", STUCK_FIELDS, "last_asked",
       audit_client_columns,
       BLURRED "A machine that is off at night asks less often and may be missing. "
       "Without a host: waymarkctl audit client IP; with one: TCP to it, its count "
       "(audit report thresholds), slmgr /dlv there."}},
-    {"silent", "clients that asked once, and not in the last 30 days",
-     NULL,
+    {"silent", "clients that asked before, and not in the last 30 days",
+     NULL, false,
      {"clients by the month of their last question", "strftime('%Y-%m',last_asked/1000,'unixepoch')", "count(*)", 0},
-     false,
      {"clients", OF_CLIENT, CLIENTS_WHERE(IS_SILENT), "n.id", AUDIT_CLIENTS(SQL_ISO), "last_asked",
       audit_client_columns,
       BLURRED "Silence proves nothing: a machine that has its host cached, "
       "a host set (/skms), a MAK or another resolver asks nothing."}},
     {"weekly", "clients that ask every seven days: activated, and renewing",
-     NULL,
+     NULL, false,
      {"clients by network", "net(address)", "count(*)", 0},
-     false,
      {"clients", OF_CLIENT, CLIENTS_WHERE(IS_WEEKLY), "n.id", AUDIT_CLIENTS(SQL_ISO), "last_asked",
       audit_client_columns,
       BLURRED "Machines with a cached host renew without a question, and are not listed."}},
     {"unapproved", "KMS hosts that the real DNS names and the policy does not approve",
-     NULL,
+     NULL, false,
      {"clients by host", "target", "sum(clients)", 0},
-     false,
      {"targets", OF_TARGET, "(SELECT * FROM host WHERE unapproved>0)n", "n.id",
       AUDIT_TARGETS, "clients", audit_target_columns,
       "A host is judged by the policy as it was when the real DNS named it last. "
       "Whether clients reach it, DNS does not show."}},
     {"publishers", "machines that try to publish a KMS host (UPDATE), or prepare to (SOA)",
-     PUBLISHERS,
+     PUBLISHERS, true,
      {"questions by machine", "address", "sum(questions)", 0},
-     true,
      {"publishers", OF_CLIENT | OF_SUFFIX, "publisher n", "n.rowid",
       "address,suffix,how,questions,first_asked,last_asked", "last_asked", publisher_columns,
       BLURRED "What is published at another DNS server is not seen here. "
       "Left out are the addresses of pools' hosts, as far as the policy has them."}},
     {"leaks", "internal suffixes that are sent to a public server",
-     NULL,
+     NULL, false,
      {"clients by suffix", "suffix", "sum(clients)", 0},
-     false,
      {"suffixes", OF_SUFFIX, LEAK_ROWS, "n.id", LEAK_FIELDS, "clients", leak_columns,
       "The last question for each suffix is looked at, and questions for KMS hosts alone: "
       "other names of these machines leak likewise."}},
     {"thresholds", "how many clients each host was given to in 30 days: it needs 25, or 5 servers",
-     GIVEN,
+     GIVEN, false,
      {"clients by host, in 30 days", "target", "sum(clients)", 25},
-     false,
      {"targets", OF_TARGET, "(SELECT * FROM host WHERE delivered>0)n", "n.id",
       THRESHOLD_FIELDS, "clients", threshold_columns,
       "Whether a client went to the host that it was given, and whether it is a server, "
       "DNS does not show; one with a cached host asks nothing. "
       "Of an answer with several hosts, each counts."}},
     {"shadow", "what the rules in shadow would change, and for how many",
-     NULL,
+     NULL, true,
      {"suffixes by rule", "rule", "sum(suffixes)", 0},
-     true,
      {"rules", OF_RULE, SHADOW_ROWS, "n.id",
       "would_rule AS rule,clients,suffixes,questions,outcome,said AS answer,"
       "would||ifnull(' '||(SELECT value FROM asked WHERE option='gives '||would_rule),'') AS would", "clients", shadow_columns,

@@ -76,7 +76,7 @@ static const struct row {
     {"publishers, of a client", "publishers --client 10.5.0.2", {"10.5.0.2,", "!10.5.0.1"}},
     {"leaks", "leaks", {"fabrikam.local,.local,8.8.8.8:53,", "kontor,single label,9.9.9.9:53,1,1,", "give these machines a DNS suffix", "!hq.lan",
      "!other.example", "!notlocal", "!x.notlocal.example"}},
-    {"leaks: a zone with a route", "leaks -o forward=[{\"zone\":\"routed.example\",\"servers\":[\"10.0.0.1\"]}]", {"x.routed.example,has a route,9.9.9.9:53,1,"}},
+    {"leaks: a zone with a route", "leaks -o forward=[{\"zone\":\"routed.example\",\"servers\":[\"10.0.0.1\"]}]", {"x.routed.example,has a route,9.9.9.9:53,1,", "its route has this server"}},
     {"thresholds", "thresholds", {"kms01.contoso.com:1688,7,18,0,", "enough if 5", "kms02.contoso.com:1688,7,", "kms.corp.example:1688,6,19,0,",
      "kms.rogue.example:1688,3,22,2,", "too few"}},
     {"shadow", "shadow", {"pilot,2,2,3,missing,NXDOMAIN,filled kms01.contoso.com:1688\r\n", "!merged"}},
