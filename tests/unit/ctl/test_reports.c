@@ -14,7 +14,7 @@ static uint64_t now_ms;
 static const struct asked_row {
     const char *client, *suffix;
     int times, every, ago;
-    enum { MISSING, FILLED, PASSED, ROGUE, PORT, UPDATE, SOA, SHADOWED } what;
+    enum { MISSING, FILLED, FILLED_ALONE, REPLACED, PASSED, ROGUE, PORT, UPDATE, SOA, SHADOWED } what;
     const char *server;
 } asked[] = {
     {"10.1.0.1", "fabrikam.local", 16, 120, 60, MISSING, "8.8.8.8:53"},        /* two hours, for 30 h */
@@ -37,6 +37,13 @@ static const struct asked_row {
     {"10.5.0.1", "corp.example", 2, 5, 60, UPDATE, ""},
     {"10.5.0.9", "corp.example", 1, 1, 60, UPDATE, ""}, /* an approved host */
     {"10.5.0.2", "corp.example", 1, 1, 60, SOA, "10.9.0.53:53"},
+    {"10.9.0.1", "stale.example", 1, 1, 14400, PASSED, "10.9.0.53:53"},        /* it had a record */
+    {"10.9.0.1", "stale.example", 5, 60, 60, MISSING, "10.9.0.53:53"},
+    {"10.9.0.2", "bad.example", 1, 1, 60, MISSING, "10.9.0.53:53"},
+    {"10.9.0.3", "update.example", 1, 1, 60, UPDATE, ""},                      /* nobody looks for it */
+    {"10.9.0.4", "moved.example", 1, 1, 90, FILLED, "10.9.0.53:53"},           /* it has a record, now */
+    {"10.9.0.4", "moved.example", 1, 1, 60, REPLACED, "10.9.0.53:53"},
+    {"10.9.0.5", "alone.example", 1, 1, 28800, FILLED_ALONE, "10.9.0.53:53"},  /* before there were two */
     {"10.8.0.2", "rogue.example", 1, 1, 60, ROGUE, "10.9.0.54:53"},
     {"10.6.0.9", "hq2.lan", 1, 1, 70, MISSING, "10.9.0.53:53"},
     {"10.6.0.9", "hq2.lan", 1, 1, 60, UPDATE, ""},
@@ -45,7 +52,7 @@ static const struct asked_row {
     {"10.6.0.3", "other.example", 1, 1, 60, MISSING, "9.9.9.9:53"},            /* may be public */
     {"10.6.0.4", "kontor", 1, 1, 60, MISSING, "9.9.9.9:53"},
     {"10.6.0.5", "notlocal", 1, 1, 60, MISSING, "10.9.0.53:53"},
-    {"10.6.0.6", "x.notlocal.example", 1, 1, 60, MISSING, "9.9.9.9:53"},
+    {"10.6.0.6", "x.notlocal", 1, 1, 60, MISSING, "9.9.9.9:53"},
     {"10.8.0.1", "a<b>&\"'.example", 1, 1, 60, MISSING, "10.9.0.53:53"},
     {"10.7.0.1", "pilot.example", 2, 5, 60, SHADOWED, "10.9.0.53:53"},
     {"10.7.0.9", "branch.example", 1, 1, 60, PASSED, "10.9.0.53:53"},
@@ -68,6 +75,9 @@ static const struct row {
       "kontor,single label,10.6.0.0/24,1,", "\r\nother.example,domain,", "!\r\ncorp.example,", "!\r\nrogue.example,"}},
     {"the right one there, before the one most have", "wrong-suffix --suffix pilot.example", {"pilot.example,domain,10.7.0.0/24,", "10.7.0.0/24: branch.example", "!fabrikam"}},
     {"not one whose host is unapproved", "wrong-suffix", {"10.8.0.0/24: corp.example", "hq2.lan,", "!: rogue.example"}},
+    {"not one that had a record", "wrong-suffix", {"10.9.0.0/24: corp.example", "!: stale.example", "!update.example", "!moved.example"}},
+    {"few clients", "thresholds --target kms.rogue.example", {",3,22,2,", "too few", "!enough"}},
+    {"publishers, those that are refused", "publishers --outcome update", {"10.5.0.1,", "!10.5.0.2,"}},
     {"unapproved", "unapproved", {"kms.rogue.example:1688,3,3,3,3,yes,host,", ",10.4.0.1,10.9.0.54:53,", "kms.corp.example:1689,1,1,1,1,yes,port,",
      ",10.4.0.3,10.9.0.55:53,", "!kms.corp.example:1688"}},
     {"unapproved, of a host", "unapproved --target kms.corp.example", {"kms.corp.example:1689", "!rogue"}},
@@ -75,13 +85,13 @@ static const struct row {
     {"publishers", "publishers", {"10.5.0.1,,corp.example,UPDATE,2,", "10.5.0.2,,corp.example,asks for SOA,1,", "!10.1.0.9", "!10.5.0.9"}},
     {"publishers, of a client", "publishers --client 10.5.0.2", {"10.5.0.2,", "!10.5.0.1"}},
     {"leaks", "leaks", {"fabrikam.local,.local,8.8.8.8:53,", "kontor,single label,9.9.9.9:53,1,1,", "give these machines a DNS suffix", "!hq.lan",
-     "!other.example", "!notlocal", "!x.notlocal.example"}},
+     "!other.example", "!notlocal", "!x.notlocal"}},
     {"leaks: a zone with a route", "leaks -o forward=[{\"zone\":\"routed.example\",\"servers\":[\"10.0.0.1\"]}]", {"x.routed.example,has a route,9.9.9.9:53,1,", "its route has this server"}},
-    {"thresholds", "thresholds", {"kms01.contoso.com:1688,7,18,0,", "enough if 5", "kms02.contoso.com:1688,7,", "kms.corp.example:1688,6,19,0,",
+    {"thresholds", "thresholds", {"kms01.contoso.com:1688,9,16,0,", "enough if 5", "kms02.contoso.com:1688,7,", "kms.corp.example:1688,7,18,0,",
      "kms.rogue.example:1688,3,22,2,", "too few"}},
     {"shadow", "shadow", {"pilot,2,2,3,missing,NXDOMAIN,filled kms01.contoso.com:1688\r\n", "!merged"}},
     {"shadow, of a rule", "shadow --rule other", {"!pilot"}},
-    {"all of them", "", {"report,rows,help\r\n", "\r\nstuck,3,", "\r\nweekly,1,", "\r\nsilent,1,", "\r\nunapproved,2,", "\r\npublishers,3,", "\r\nshadow,1,"}},
+    {"all of them", "", {"report,rows,help\r\n", "\r\nstuck,3,", "\r\nweekly,1,", "\r\nsilent,1,", "\r\nunapproved,2,", "\r\npublishers,4,", "\r\nshadow,1,"}},
     {"all, of one client", "--client 10.5.0.2", {"\r\npublishers,1,", "\r\nunapproved,0,"}},
 };
 /* clang-format on */
@@ -242,8 +252,13 @@ static struct audit_event make(const struct asked_row *r)
     e = sample_missing(client, name);
     if (*r->server != '\0')
         assert_int_equal(addr_parse(&e.server, r->server, 0), 0);
-    if (r->what == FILLED) {
+    if (r->what == FILLED || r->what == REPLACED || r->what == FILLED_ALONE)
         sample_fill(&e, "merged");
+    if (r->what == REPLACED) {
+        e.outcome = OUTCOME_REPLACED;
+        e.verdict = VERDICT_PRESENT;
+    }
+    if (r->what == FILLED) {
         e.answer[e.n_answer++] = (struct audit_host){sample_name("kms02.contoso.com"), 1688};
     }
     if (r->what == PASSED)
