@@ -139,6 +139,7 @@ static const struct reply_row {
     {"truncated: to be asked again over TCP", W, A1, "refused", .flags = DNS_TC},
     {"address that ends before the answer goes", "_s._tcp.ex. SRV",
      "_s._tcp.ex. SRV 0 1 1688 kms.ex.\n-ar kms.ex. 59 A 10.0.0.3\nar kms.ex. AAAA 2001:db8::3\n"},
+    {"root as target of an SVCB means its owner", "w.ex. TYPE64", "w.ex. TYPE64 \\# 3 000100\nar w.ex. A 10.0.0.3\n"},
     {"address that a KX names goes", "ex. KX", "ex. KX 10 kx.ex.\n-ar kx.ex. A 10.0.0.3\n"},
     {"NS that ends before the answer goes, with its address", W, A1 "-ns ex. 59 NS ns.ex.\n"
      "-ar ns.ex. A 10.0.0.66\n"},
