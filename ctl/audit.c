@@ -309,17 +309,16 @@ static const struct audit_list story = STORY(SQL_ISO), story_told = STORY(SQL_LO
     " CROSS JOIN events ON sequence=row WHERE 1%s LIMIT %lld) ORDER BY sequence)"
 /* clang-format on */
 
-/* The name under which the client that is named by the first argument is recorded. */
-static int client_name(const struct ctl *c, char out[ADDR_TEXT])
+int audit_client_name(const struct ctl *c, const char *text, char out[ADDR_TEXT])
 {
     struct audit_privacy privacy = {.how = (enum audit_client)c->settings->audit.client_address};
     struct addr client;
     char dir[512];
 
-    if (strncmp(c->argv[0], "hmac:", 5) == 0 && str_copy(out, ADDR_TEXT, c->argv[0]))
+    if (strncmp(text, "hmac:", 5) == 0 && str_copy(out, ADDR_TEXT, text))
         return 0;
-    if (addr_parse(&client, c->argv[0], 0) != 0)
-        return ctl_fail(EXIT_USAGE, "%s: not an address", c->argv[0]);
+    if (addr_parse(&client, text, 0) != 0)
+        return ctl_fail(EXIT_USAGE, "%s: not an address", text);
     snprintf(dir, sizeof dir, "%s/audit", c->settings->server.state_dir);
     if (audit_privacy_read(&privacy, dir, false) != 0)
         return ctl_fail(EXIT_FAILED,
@@ -331,6 +330,12 @@ static int client_name(const struct ctl *c, char out[ADDR_TEXT])
     return 0;
 }
 
+int audit_story(struct audit *a, json_t *rows)
+{
+    a->given |= OF_ADDRESS;
+    return audit_rows(a, a->c->format == FORMAT_TABLE ? &story_told : &story, 1, rows);
+}
+
 static int run_client(struct ctl *c)
 {
     const bool table = c->format == FORMAT_TABLE, json = c->format == FORMAT_JSON;
@@ -340,14 +345,14 @@ static int run_client(struct ctl *c)
     size_t i;
     int code;
 
-    if ((code = client_name(c, address)) != 0)
+    if ((code = audit_client_name(c, c->argv[0], address)) != 0)
         return code;
     rows = json_array();
     code = audit_begin(&a, c, NULL, address);
     if (code == 0 && (a.given & OF_CLIENT) != 0)
         code = ctl_fail(EXIT_USAGE, "--client does not fit: the client is named already");
     if (code == 0)
-        code = audit_rows(&a, table ? &story_told : &story, 1, rows);
+        code = audit_story(&a, rows);
     if (code == 0 && json_array_size(rows) == 0)
         code = ctl_fail(EXIT_NOT_FOUND, "%s asked for no KMS host, or not through this forwarder",
                         address);
@@ -609,7 +614,7 @@ static int run_prune(struct ctl *c)
 static int run_forget(struct ctl *c)
 {
     char name[ADDR_TEXT], question[ADDR_TEXT + 64];
-    int code = client_name(c, name);
+    int code = audit_client_name(c, c->argv[0], name);
 
     if (code != 0)
         return code;

@@ -93,6 +93,11 @@ int audit_ledger(struct audit *);
  * answer. */
 int audit_narrow(struct audit *, unsigned own);
 
+/* --- ctl/audit.c. The name under which a client is recorded; an exit code. And the row of the one
+ * that audit_begin() named so. */
+int audit_client_name(const struct ctl *, const char *text, char out[ADDR_TEXT]);
+int audit_story(struct audit *, json_t *rows);
+
 /* --- ctl/reports.c. All rows of a report ("stuck", "wrong-suffix"), as objects with the fields of
  * its --json, between audit_begin() and audit_end(). */
 int audit_report(struct audit *, const char *name, json_t *rows);

@@ -11,6 +11,7 @@
 
 #include "base/number.h"
 #include "settings/settings.h"
+#include "wire/message.h"
 
 /* clang-format off */
 enum exit_code { /* 0 to 7, as the manual has them */
@@ -75,9 +76,7 @@ int cli_main(const struct ctl_verb *const *tables, int argc, char **argv);
 /* --- ctl/print.c: lines. What comes as text is printed so that it cannot act on a terminal: control
  * characters, marks that turn the direction of writing and octets that are not UTF-8 become \xNN. */
 
-/* realloc(), asprintf(), open_memstream() and its fclose() that end the program without memory, as
- * NULL does. */
-void *ctl_checked(void *);
+/* realloc(), asprintf(), open_memstream() and its fclose() that end the program without memory. */
 void *ctl_alloc(void *old, size_t size);
 char *ctl_text(const char *fmt, ...) PRINTF_LIKE(1, 2);
 FILE *ctl_open(char **text);
@@ -101,11 +100,6 @@ bool ctl_ask(const struct ctl *, const char *question);
  * done. Called often. */
 void ctl_progress(const struct ctl *, const char *what, size_t done, size_t all);
 
-/* A cell of CSV (RFC 4180), and its guard: a text that a spreadsheet would take for a formula, or
- * for a guarded one, gets a ' in front. */
-void ctl_cell(FILE *, const char *text, bool is_text);
-bool ctl_is_formula(const char *cell); /* with or without such quotes */
-
 /* --- ctl/print.c: screens. A row is a label in its column and a template, which is expanded with
  * fields of what the row is about: an object, or each item of an array, with the label at the
  * first. A row without a text, or about what is not there, is not printed. Templates:
@@ -122,6 +116,7 @@ struct ctl_row {
     const char *template;
 };
 void ctl_show(const json_t *object, const struct ctl_row *rows); /* ended by {0} */
+char *ctl_expand(const json_t *object, const char *template);    /* the caller frees */
 
 /* --- ctl/print.c: tables. A table prints null as "-". CSV has all columns, and guards texts that
  * begin with = + - @ with a leading '. A table on a terminal that is too narrow for it leaves out
@@ -203,11 +198,32 @@ int ctl_show_reply(const struct ctl *, int code, json_t *reply, const struct ctl
 /* What the daemon tells, owned by the caller; NULL: it does not answer. No message. */
 json_t *ctl_api_get(const struct ctl *, const char *path);
 #define ctl_api_status(c) ctl_api_get(c, "/v1/status")
+/* A question to a DNS server, and its reply as it came: over UDP unless tcp, and again over TCP when
+ * the reply is truncated. 0; -ETIMEDOUT; -EBADMSG: no packet was the reply; -errno. */
+struct dns_reply {
+    uint8_t wire[DNS_MAX_MESSAGE];
+    size_t len;
+    struct message message;
+    bool tcp;    /* it came over TCP */
+    uint64_t ms; /* all in all */
+};
+int dns_look(const struct addr *server, bool tcp, const struct name *, uint16_t type, int timeout_s,
+             struct dns_reply *);
+/* Where the daemon answers this machine. */
+void query_self(const struct ctl *, struct addr *out);
 int query_run(struct ctl *);
 int backup_run(struct ctl *);
-/* --- ctl/explain.c */
-extern const struct ctl_option explain_options[];
+/* --- ctl/explain.c, ctl/doctor.c */
+extern const struct ctl_option explain_options[], doctor_options[];
 int explain_verb(struct ctl *);
+int doctor_run(struct ctl *);
+/* What Windows shows, with its story, of an object that audit_windows_json() made. */
+#define CTL_WINDOWS_ROWS(object)                                                                   \
+    {"Windows", object, "[{code}, |]{text}"}, {"article", object, "{article}: {remedy}"},          \
+        {"", object, "on the machine: {slmgr}"},                                                   \
+    {                                                                                              \
+        "", object, "or PowerShell: {powershell}"                                                  \
+    }
 /* Explains the discovery question of a suffix, or with a type any question, as the options of the
  * line say, into *out; an exit code. */
 int explain_ask(struct ctl *, const char *suffix, const char *type, json_t **out);

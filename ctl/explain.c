@@ -102,19 +102,6 @@ static json_t *client_json(const struct ctl *c, const struct policy_client *clie
     /* clang-format on */
 }
 
-static json_t *real_json(enum kms_verdict verdict)
-{
-    /* clang-format off */
-    return json_pack("{s:s,s:n,s:n,s:n,s:b,s:n}",
-                     "verdict", verdict_names[verdict],
-                     "server",
-                     "route",
-                     "ms",
-                     "cached", 0,
-                     "ttl_s");
-    /* clang-format on */
-}
-
 /* In a transaction of the reader; 0 or -errno. */
 static int explain_in(const struct ctl *c, struct policy_reader *r, const struct question *q,
                       json_t **out)
@@ -156,12 +143,13 @@ static int explain_in(const struct ctl *c, struct policy_reader *r, const struct
     *out = delivered_json(q, &d, access);
     /* clang-format off */
     json_object_update_new(*out, json_pack(
-        "{s:b,s:o,s:{s:s,s:s},s:o?,s:o,s:{s:s,s:s,s:s?,s:s},s:n,s:s?,s:{s:I,s:s}}",
+        "{s:b,s:o,s:{s:s,s:s},s:{s:s,s:n,s:n,s:n,s:b,s:n},s:o,s:{s:s,s:s,s:s?,s:s},s:n,s:s?,s:{s:I,s:s}}",
         "offline", 1,
         "client", asks,
         "question", "name", name_print(&q->name, name),
                     "type", q->type,
-        "real", access == ACCESS_ALLOW ? real_json(d.verdict) : NULL,
+        "real", "verdict", verdict_names[d.verdict],
+                "server", "route", "ms", "cached", 0, "ttl_s",
         "rules", rules,
         "decision", "outcome", outcome_names[d.outcome],
                     "reason", reason_names[d.reason],
@@ -172,6 +160,8 @@ static int explain_in(const struct ctl *c, struct policy_reader *r, const struct
         "policy", "serial", (json_int_t)counts.serial,
                   "digest", policy_digest_print(counts.digest, digest)));
     /* clang-format on */
+    if (access != ACCESS_ALLOW)
+        json_object_set_new(*out, "real", json_null());
     return 0;
 }
 
@@ -256,11 +246,6 @@ int explain_ask(struct ctl *c, const char *suffix, const char *type, json_t **ou
 }
 
 /* clang-format off */
-#define WINDOWS_ROWS(object) \
-    {"Windows", object, "[{code}, |]{text}"}, \
-    {"article", object, "{article}: {remedy}"}, \
-    {"", object, "on the machine: {slmgr}"}, \
-    {"", object, "or PowerShell: {powershell}"}
 #define OFFLINE_ROW {"offline", NULL, "[{?offline}waymarkd was not asked: this is decided of the policy store and the settings]"}
 /* clang-format on */
 
@@ -283,7 +268,7 @@ static const struct ctl_row explain_rows[] = {
      "[{first}|{?answer.rcode=NOERROR}NOERROR, no records|{answer.rcode}|none]"
      "[, TTL {answer.ttl_s}]{:52}  outcome {decision.outcome}"},
     {"", "answer.records", "{.}"},
-    WINDOWS_ROWS("windows"),
+    CTL_WINDOWS_ROWS("windows"),
     {"to fill", NULL, "[{hint}]"},
     {"policy", "policy", "serial {serial}, digest {digest}"},
     OFFLINE_ROW,
@@ -304,37 +289,27 @@ static const char *next_step(const json_t *explained)
            "whether it goes on to the next suffix, Microsoft does not say";
 }
 
-/* The explanation that the search has last. */
-static const json_t *last_of(const json_t *search)
+/* Explains a suffix of the search, unless one before has ended it (*end); *last: what was explained
+ * last, borrowed. */
+static int add_suffix(struct ctl *c, const char *suffix, json_t *search, const char **end,
+                      const json_t **last)
 {
-    for (size_t i = json_array_size(search); i-- > 0;) {
-        const json_t *explained = json_object_get(json_array_get(search, i), "explained");
-
-        if (json_is_object(explained))
-            return explained;
-    }
-    return NULL;
-}
-
-/* Explains a suffix of the search, unless one before has ended it (*end). */
-static int add_suffix(struct ctl *c, const char *suffix, json_t *search, json_t **end)
-{
-    json_t *explained = NULL, *windows;
+    json_t *explained = NULL;
     const char *next = "not asked";
-    bool found = false;
     int code = *end ? 0 : explain_ask(c, suffix, NULL, &explained);
 
     if (code != 0)
         return code;
-    windows = json_object_get(explained, "windows");
-    found = explained && json_is_null(json_object_get(windows, "code"));
-    if (explained)
-        next = found ? "a host: it ends the search" : next_step(explained);
-    json_array_append_new(search, json_pack("{s:s,s:O?,s:s}", "suffix", suffix, "explained",
+    if (explained) {
+        *last = explained;
+        next = next_step(explained);
+        if (json_is_null(json_object_get(json_object_get(explained, "windows"), "code"))) {
+            next = "a host: it ends the search";
+            *end = suffix;
+        }
+    }
+    json_array_append_new(search, json_pack("{s:s,s:o?,s:s}", "suffix", suffix, "explained",
                                             explained, "next", next));
-    if (found)
-        *end = json_array_get(search, json_array_size(search) - 1);
-    json_decref(explained);
     return 0;
 }
 
@@ -346,39 +321,33 @@ static int explain_search(struct ctl *c)
         {"search", "search",
          "{suffix}\t[{explained.answer.rcode}|-]\t[{explained.decision.text}; |]{next}"},
         {"ends", NULL, "[with {end}|without a host]"},
-        WINDOWS_ROWS("windows"),
+        CTL_WINDOWS_ROWS("windows"),
         {"not known", "unknown", "{.}"},
         OFFLINE_ROW,
         {0},
     };
-    static const char *const unknown[] = {
-        "in which order a machine asks: primary suffix, AD domain, DHCP option 15, search list",
-        "what other DNS servers of the machine say: NXDOMAIN of any of them ends the question"};
-    json_t *search = json_array(), *end = NULL, *windows, *open = json_array(), *out;
-    const json_t *last;
-    const char *list;
+    static const char order[] = "in which order a machine asks: primary suffix, AD domain, DHCP "
+                                "option 15, search list",
+                      others[] = "what other DNS servers of the machine say: NXDOMAIN of any of "
+                                 "them ends the question";
+    json_t *search = json_array(), *windows;
+    const char *list, *end = NULL;
+    const json_t *last = NULL;
     int code = 0;
 
     for (int i = 0; code == 0 && (list = ctl_option_at(c, "--search", i)); i++) {
         char *copy = strdupa(list), *suffix;
 
         while (code == 0 && (suffix = strsep(&copy, ",")))
-            code = *suffix ? add_suffix(c, suffix, search, &end) : 0;
+            code = *suffix ? add_suffix(c, suffix, search, &end, &last) : 0;
     }
-    if (code != 0) {
-        json_decref(search);
-        json_decref(open);
-        return code;
-    }
-    for (size_t i = 0; i < ARRAY_LEN(unknown); i++)
-        json_array_append_new(open, json_string(unknown[i]));
-    last = last_of(search);
-    windows = last ? json_deep_copy(json_object_get(last, "windows"))
+    windows = last ? json_incref(json_object_get(last, "windows"))
                    : audit_windows_json(WINDOWS_NO_SUFFIX, 0);
-    out = json_pack("{s:o,s:O?,s:o,s:o,s:b}", "search", search, "end",
-                    json_object_get(end, "suffix"), "windows", windows, "unknown", open, "offline",
-                    json_object_get(last, "offline") != NULL);
-    return ctl_show_reply(c, 0, out, rows);
+    return ctl_show_reply(c, code,
+                          json_pack("{s:o,s:s?,s:o,s:[s,s],s:b}", "search", search, "end", end,
+                                    "windows", windows, "unknown", order, others, "offline",
+                                    json_object_get(last, "offline") != NULL),
+                          rows);
 }
 
 int explain_verb(struct ctl *c)

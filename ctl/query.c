@@ -2,9 +2,9 @@
  *
  * query.c -- `query`: one question to the daemon's first listen address, and the reply.
  *
- * A stub resolver: five seconds, UDP, and TCP when the reply is truncated. It does not ask twice,
- * for each question is an event of the audit. The socket is connected, so the kernel drops
- * packets from other addresses; a packet that does not match the question is ignored.
+ * A stub resolver: UDP, and TCP when the reply is truncated. It does not ask twice, for each
+ * question is an event of the audit. The socket is connected, so the kernel drops packets from
+ * other addresses; a packet that does not match the question is ignored.
  */
 #include "ctl/ctl.h"
 
@@ -13,25 +13,16 @@
 
 #include "audit/store.h"
 #include "base/random.h"
-#include "wire/message.h"
 #include "wire/present.h"
 #include "wire/reply.h"
 
 enum { TIMEOUT_S = 5, QUERY_SIZE = 512, RECORD_TEXT = 4 * DNS_MAX_MESSAGE };
 
-struct dns_reply {
-    uint8_t wire[DNS_MAX_MESSAGE];
-    size_t len;
-    struct message message;
-    bool tcp;    /* it came over TCP: as asked, or since UDP was too small */
-    uint64_t ms; /* all in all */
-};
-
-/* Sends the query and waits for the reply. 0; -ETIMEDOUT; -EBADMSG: no packet was the reply; -errno. */
+/* Sends the query and waits for the reply: as dns_look(). */
 static int ask_over(const struct addr *server, bool tcp, const struct query_build *query,
-                    struct dns_reply *out)
+                    int timeout_s, struct dns_reply *out)
 {
-    uint64_t deadline = clock_now().mono_ms + 1000 * TIMEOUT_S;
+    uint64_t deadline = clock_now().mono_ms + 1000 * (uint64_t)timeout_s;
     uint8_t packet[2 + QUERY_SIZE], length[2] = {0xff, 0xff}; /* for TCP: its length first */
     size_t len = query_build(query, packet + 2, QUERY_SIZE);
     struct writer w = writer_make(packet, 2);
@@ -39,7 +30,7 @@ static int ask_over(const struct addr *server, bool tcp, const struct query_buil
     struct sockaddr_storage to;
     socklen_t to_len = addr_to_sockaddr(server, &to);
     int fd = ctl_connect((const struct sockaddr *)&to, to_len, tcp ? SOCK_STREAM : SOCK_DGRAM,
-                         TIMEOUT_S);
+                         timeout_s);
     ssize_t n;
     int err;
 
@@ -69,6 +60,21 @@ static int ask_over(const struct addr *server, bool tcp, const struct query_buil
     return err;
 }
 
+int dns_look(const struct addr *server, bool tcp, const struct name *name, uint16_t type,
+             int timeout_s, struct dns_reply *out)
+{
+    struct query_build query = {.qname = name, .qtype = type, .qclass = CLASS_IN, .edns = true};
+    struct random random = {.left = 0};
+    uint64_t begun = clock_now().mono_ms;
+    int err;
+
+    query.id = random_u16(&random);
+    err = ask_over(server, tcp, &query, timeout_s, out);
+    if (err == 0 && !out->tcp && (out->message.flags & DNS_TC))
+        err = ask_over(server, true, &query, timeout_s, out);
+    out->ms = clock_now().mono_ms - begun;
+    return err;
+}
 /* The records are texts by section; of OPT people see the extended error (RFC 8914). */
 static json_t *reply_json(const struct dns_reply *r, const char *server)
 {
@@ -130,14 +136,20 @@ static const struct ctl_row rows[] = {
     {0},
 };
 
+void query_self(const struct ctl *c, struct addr *out)
+{
+    *out = c->settings->server.listen[0];
+    if (addr_is(out, ADDR_ANY)) /* from here it is loopback */
+        addr_parse(out, addr_is_v4(out) ? "127.0.0.1" : "::1", out->port);
+}
+
 int query_run(struct ctl *c)
 {
-    struct addr server = c->settings->server.listen[0];
-    struct query_build query = {.qclass = CLASS_IN, .edns = true};
+    struct addr server;
     static struct dns_reply reply;
     char address[ADDR_TEXT];
-    struct random random = {.left = 0};
     struct name name;
+    uint16_t type;
     json_t *document;
     int err;
 
@@ -145,18 +157,12 @@ int query_run(struct ctl *c)
         return ctl_fail(EXIT_USAGE, "query has no CSV form; use --json");
     if (name_parse(&name, c->argv[0]) < 0)
         return ctl_fail(EXIT_USAGE, "%s is not a domain name", c->argv[0]);
-    query.qname = &name;
-    query.qtype = name_is_vlmcs(&name) ? TYPE_SRV : TYPE_A;
-    if (c->argv[1] && type_parse(&query.qtype, c->argv[1]) < 0)
+    type = name_is_vlmcs(&name) ? TYPE_SRV : TYPE_A;
+    if (c->argv[1] && type_parse(&type, c->argv[1]) < 0)
         return ctl_fail(EXIT_USAGE, "%s is not a record type", c->argv[1]);
-    query.id = random_u16(&random);
-    if (addr_is(&server, ADDR_ANY)) /* from here it is loopback */
-        addr_parse(&server, addr_is_v4(&server) ? "127.0.0.1" : "::1", server.port);
+    query_self(c, &server);
     addr_print_port(&server, address);
-    err = ask_over(&server, ctl_option(c, "--tcp") != NULL, &query, &reply);
-    if (err == 0 && !reply.tcp && (reply.message.flags & DNS_TC))
-        err = ask_over(&server, true, &query, &reply);
-    reply.ms = clock_now().mono_ms - c->now.mono_ms;
+    err = dns_look(&server, ctl_option(c, "--tcp") != NULL, &name, type, TIMEOUT_S, &reply);
     if (err == -ETIMEDOUT)
         return ctl_fail(EXIT_NO_DAEMON,
                         "no reply from %s in %d s: see waymarkctl status, and waymarkctl upstreams",

@@ -36,8 +36,9 @@ def explained(w, suffix, client, verdict, *more):
 
 
 def known(said):
-    """Without what only a daemon knows: TTLs, and by which default a client may ask."""
+    """Without what only a daemon knows: TTLs, and which hosts are up."""
     said['answer'].pop('ttl_s')
+    said.pop('hosts', None)
     records = said['answer']['records']
     said['answer']['records'] = sorted(' '.join(w for w in r.split() if w not in ('30', '300')) for r in records)
     return said
