@@ -472,7 +472,6 @@ int audit_ask(struct audit_store *s, const char *sql, long long most, json_t *na
         diags_tell(d, "%s", sqlite3_errmsg(s->db));
     sqlite3_finalize(q);
     sqlite3_finalize(other);
-    sqlite3_set_authorizer(s->db, NULL, NULL);
     return d->n > 0 ? -EINVAL : rc;
 }
 

@@ -100,7 +100,8 @@ int audit_query(struct audit_store *, const char *sql, const char *text, json_t 
  * none; -errno. */
 int audit_sql(struct audit_store *, long long *out, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* Somebody's own statement, which may only read: the names of its columns, and at most so many rows;
- * 1: there are more. -EINVAL with what is wrong in d; -ETIMEDOUT; 0. */
+ * 1: there are more. -EINVAL with what is wrong in d; -ETIMEDOUT; 0. After it the store does
+ * nothing else. */
 int audit_ask(struct audit_store *, const char *sql, long long most, json_t *names, json_t *rows,
               struct diags *d);
 /* Text that may hold any octets, as a JSON string. */

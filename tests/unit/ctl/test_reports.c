@@ -37,6 +37,7 @@ static const struct asked_row {
     {"10.5.0.1", "corp.example", 2, 5, 60, UPDATE, ""},
     {"10.5.0.9", "corp.example", 1, 1, 60, UPDATE, ""}, /* an approved host */
     {"10.5.0.2", "corp.example", 1, 1, 60, SOA, "10.9.0.53:53"},
+    {"2001:db8:0:1::5", "a-long-suffix-of-thirty-four-letters.example", 1, 1, 60, MISSING, "10.9.0.53:53"},
     {"10.9.0.1", "stale.example", 1, 1, 14400, PASSED, "10.9.0.53:53"},        /* it had a record */
     {"10.9.0.1", "stale.example", 5, 60, 60, MISSING, "10.9.0.53:53"},
     {"10.9.0.2", "bad.example", 1, 1, 60, MISSING, "10.9.0.53:53"},
@@ -76,6 +77,8 @@ static const struct row {
     {"the right one there, before the one most have", "wrong-suffix --suffix pilot.example", {"pilot.example,domain,10.7.0.0/24,", "10.7.0.0/24: branch.example", "!fabrikam"}},
     {"not one whose host is unapproved", "wrong-suffix", {"10.8.0.0/24: corp.example", "hq2.lan,", "!: rogue.example"}},
     {"not one that had a record", "wrong-suffix", {"10.9.0.0/24: corp.example", "!: stale.example", "!update.example", "!moved.example"}},
+    {"of IPv6", "wrong-suffix --suffix *.example", {",2001:db8:0:1::/64,1,"}},
+    {"unapproved, of some events", "unapproved --suffix rogue.example", {"kms.rogue.example:1688,3,", ",10.4.0.1,10.9.0.54:53,"}},
     {"few clients", "thresholds --target kms.rogue.example", {",3,22,2,", "too few", "!enough"}},
     {"publishers, those that are refused", "publishers --outcome update", {"10.5.0.1,", "!10.5.0.2,"}},
     {"unapproved", "unapproved", {"kms.rogue.example:1688,3,3,3,3,yes,host,", ",10.4.0.1,10.9.0.54:53,", "kms.corp.example:1689,1,1,1,1,yes,port,",
@@ -117,7 +120,7 @@ static void lists(void **state)
 /* What it cannot know stands under a table, and one object has the rows. */
 static void forms(void **state)
 {
-    json_t *reply;
+    json_t *reply, *host;
 
     (void)state;
     assert_int_equal(run("", "stuck"), 0);
@@ -128,6 +131,12 @@ static void forms(void **state)
     assert_int_equal(run("--json", "unapproved"), 0);
     reply = json_loads(out.text[0], 0, NULL);
     assert_int_equal(json_array_size(json_object_get(reply, "targets")), 2);
+    json_decref(reply);
+    assert_int_equal(run("--json", "unapproved --suffix rogue.example"), 0);
+    reply = json_loads(out.text[0], 0, NULL);
+    host = json_array_get(json_object_get(reply, "targets"), 0);
+    assert_true(json_equal(json_object_get(host, "unapproved_since"),
+                           json_object_get(host, "first_asked")));
     json_decref(reply);
     assert_int_equal(run("", "stuk"), EXIT_USAGE);
     assert_has(out.text[1], "no such report; did you mean stuck?");
@@ -207,6 +216,22 @@ static void prints_a_page(void **state)
             fail_msg("%s: %s", r->texts[i], out.text[0]);
 }
 
+/* A label has room for 34 characters. */
+static void cuts_labels(void **state)
+{
+    json_t *bars =
+        json_pack("[{s:s,s:i},{s:s,s:i}]", "label", "åååååååååååååååååååååååååååååååååå", "value",
+                  1, "label", "ååååååååååååååååååååååååååååååååååå", "value", 1);
+
+    (void)state;
+    capture_begin();
+    html_bars("", bars, 0);
+    capture_end();
+    json_decref(bars);
+    assert_has(out.text[0], ">åååååååååååååååååååååååååååååååååå</text>");
+    assert_has(out.text[0], ">åååååååååååååååååååååååååååååååååå&#8230;</text>");
+}
+
 /* Another part of the tool takes the rows. */
 static void rows_for_others(void **state)
 {
@@ -248,7 +273,7 @@ static struct audit_event make(const struct asked_row *r)
     struct audit_event e;
 
     snprintf(name, sizeof name, "_vlmcs._tcp.%s", r->suffix);
-    snprintf(client, sizeof client, "%s:49155", r->client);
+    snprintf(client, sizeof client, strchr(r->client, ':') ? "[%s]:49155" : "%s:49155", r->client);
     e = sample_missing(client, name);
     if (*r->server != '\0')
         assert_int_equal(addr_parse(&e.server, r->server, 0), 0);
@@ -315,6 +340,7 @@ int main(void)
     ROWS(rows, lists);
     ROWS(pages, prints_a_page);
     TEST(forms);
+    TEST(cuts_labels);
     TEST(rows_for_others);
     setenv("TZ", "UTC", 1);
     start();
