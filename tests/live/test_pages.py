@@ -3,7 +3,7 @@
 import pages
 import pytest
 
-PAGES = ['use-mixed-domains.md', 'use-workgroup.md', 'use-audit.md']
+PAGES = ['use-mixed-domains.md', 'use-workgroup.md', 'use-audit.md', 'migration.md']
 
 
 @pytest.mark.parametrize('page', PAGES)
