@@ -76,7 +76,9 @@ int cli_main(const struct ctl_verb *const *tables, int argc, char **argv);
 /* --- ctl/print.c: lines. What comes as text is printed so that it cannot act on a terminal: control
  * characters, marks that turn the direction of writing and octets that are not UTF-8 become \xNN. */
 
-/* realloc(), asprintf(), open_memstream() and its fclose() that end the program without memory. */
+/* realloc(), asprintf(), open_memstream() and its fclose() that end the program without memory, as
+ * NULL does. */
+void *ctl_checked(void *);
 void *ctl_alloc(void *old, size_t size);
 char *ctl_text(const char *fmt, ...) PRINTF_LIKE(1, 2);
 FILE *ctl_open(char **text);
@@ -99,6 +101,11 @@ bool ctl_ask(const struct ctl *, const char *question);
 /* A bar on stderr, when that is a terminal, of what has lasted for a second; gone when all is
  * done. Called often. */
 void ctl_progress(const struct ctl *, const char *what, size_t done, size_t all);
+
+/* A cell of CSV (RFC 4180), and its guard: a text that a spreadsheet would take for a formula, or
+ * for a guarded one, gets a ' in front. */
+void ctl_cell(FILE *, const char *text, bool is_text);
+bool ctl_is_formula(const char *cell); /* with or without such quotes */
 
 /* --- ctl/print.c: screens. A row is a label in its column and a template, which is expanded with
  * fields of what the row is about: an object, or each item of an array, with the label at the

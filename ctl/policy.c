@@ -268,7 +268,7 @@ static int run_fill(struct ctl *c)
     *policy_members_of(POLICY_RULE, &r) = read_members(&w, POLICY_RULE, NULL, c->argv);
     *policy_members_of(POLICY_POOL, &pool) = read_members(&w, POLICY_POOL, "--host", NULL);
     if (w.problems.all == 0 && pool.n > 0) {
-        zone_pool_name(&pool.hosts->target, pool.name);
+        import_pool_name(&pool.hosts->target, pool.name);
         sort_members(POLICY_POOL, &pool);
         policy_change_add(&w.change, POLICY_POOL, CHANGE_SET, &pool);
     }
@@ -342,9 +342,10 @@ const struct ctl_verb ctl_policy_verbs[] = {
     {"policy", "import", 1, 1, "FILE",
      {OPTIONS({"--replace", NULL, false, "the policy becomes this file"},
               {"--merge", NULL, false, "objects of the file replace those of the same name; all else stays"},
-              {"--format", "FORMAT", false, "yaml or zone (default: by the name of the file)"}), write_options}, policy_import,
+              {"--format", "FORMAT", false, "yaml, csv, zone, rpz, dnsmasq, unbound or publish-list (default: what it looks like)"},
+              {"--pool", "POOL", false, "of a publish-list, and of rows of csv that name no host"}), write_options}, policy_import,
      "read a policy from a file; - is standard input"},
-    {"policy", "export", 0, 0, "", {OPTIONS({"--format", "FORMAT", false, "yaml or zone"})}, policy_export,
+    {"policy", "export", 0, 0, "", {OPTIONS({"--format", "FORMAT", false, "yaml, csv, zone or powershell"})}, policy_export,
      "print the policy as text"},
     {"policy", "check", 0, 1, "[FILE]", {NULL}, policy_check,
      "report what is probably not meant, in FILE or in the present policy (exit 7)"},

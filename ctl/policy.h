@@ -75,19 +75,75 @@ bool policy_rule_has(const struct policy_rule *, const char *network);
 /* What people wrote, which may be anything, as JSON; null for nothing. */
 json_t *policy_text(const char *);
 
-/* --- ctl/policy_text.c: a file, "-" is standard input. WHOLE: what its rules name must be in it.
- * An exit code. */
-enum policy_form { POLICY_PART, POLICY_WHOLE, POLICY_ZONE };
+/* --- ctl/policy_text.c: a file in the text form, "-" is standard input. WHOLE: what its rules name
+ * must be in it. An exit code. */
+enum policy_form { POLICY_PART, POLICY_WHOLE };
 int policy_file_read(const char *path, enum policy_form, struct policy *out);
 
-/* --- ctl/zone.c: a policy as SRV lines of a zone file. Equal sets of hosts become one pool, named
- * after the first host's first label, and the rule fill-POOL. The policy is sorted. How many
- * records were left, or -EINVAL with every problem in d. */
-int zone_read(struct policy *out, const char *file, const char *text, size_t len, struct diags *d);
-/* What a zone cannot say stands there as a comment. 0 or -EIO. */
-int zone_write(const struct policy *, FILE *);
+/* --- Policies in the forms of other programs: a reader walks the lines of its text and adds rows, of
+ * which import.c makes the policy. What stands there beside KMS is counted. */
+struct import_row {
+    struct suffix *suffix;          /* of the policy's arena */
+    const struct import_host *host; /* of no port: the pool is one that is there */
+    const struct import_head *head;
+};
+struct import {
+    const struct ctl *c; /* for progress; or NULL */
+    const char *file;    /* for problems */
+    char *text;          /* borrowed, and changed; ended by NUL */
+    size_t len;
+    const char *pool; /* of rows that name neither pool nor host; or NULL */
+    struct diags *problems, *remarks;
+    size_t left; /* lines or records that are something else */
+    /* Of import.c: */
+    struct policy *out;
+    void *hosts, *heads; /* trees */
+    struct import_row *rows;
+    size_t n, n_hosts, n_heads;
+};
+struct policy_format {
+    const char *name;
+    const char *ends;     /* of files' names, each with a blank behind */
+    const char *lines[7]; /* a line like one of them tells it: fnmatch(3), any blanks are one */
+    bool has_header;      /* only the first line can */
+    bool is_whole;        /* says all that a policy can say */
+    bool takes_pool, needs_pool;                 /* import.pool */
+    int (*read)(struct import *);                /* 0, or -ENOMEM; NULL: it is only written */
+    int (*write)(const struct policy *, FILE *); /* the policy is sorted; 0 or -EIO; or NULL */
+};
+/* ctl/policy_text.c: the first is yaml; ended by a row without a name. */
+extern const struct policy_format policy_formats[];
+/* By name; NULL, and told: there is none that can be read (or written). By what stands in the text,
+ * else by the end of the file's name, else yaml. */
+const struct policy_format *policy_format_find(const char *name, bool writes);
+const struct policy_format *policy_format_guess(const char *path, const char *text, bool has_pool);
+
+/* --- ctl/import.c
+ * Reads all of the text. 0; -EINVAL with every problem told; -ENOMEM. */
+int import_read(struct import *, const struct policy_format *, struct policy *out);
+/* A row, for readers. The suffix is of the policy's arena; the host may be NULL. The head is a rule
+ * as far as the row tells it: name, pool, networks (sorted) and comment, each perhaps empty, and
+ * pool_place; NULL: nothing. */
+void import_add(struct import *, struct suffix *, const struct policy_host *,
+                const struct policy_rule *head);
+/* The same of a record, _vlmcs._tcp.SUFFIX; NULL, or why it cannot be. */
+const char *import_record(struct import *, const struct name *, const struct policy_host *);
+/* The next line from its first character on, ended by NUL, or NULL; *at moves behind it. */
+char *import_line(struct import *, char **at, unsigned *line);
+void import_progress(const struct import *, const char *at); /* for each line */
 /* The name that a pool gets from its first host: the first label. */
-void zone_pool_name(const struct name *target, char out[POLICY_NAME]);
+void import_pool_name(const struct name *target, char out[POLICY_NAME]);
+
+/* --- ctl/csv.c, ctl/zone.c: what a form cannot say is left out with a word. */
+int csv_read(struct import *);
+int csv_read_publish_list(struct import *);
+int csv_write(const struct policy *, FILE *);
+int zone_read(struct import *);
+int zone_read_rpz(struct import *);
+int zone_read_unbound(struct import *);
+int zone_read_dnsmasq(struct import *);
+int zone_write(const struct policy *, FILE *);
+int zone_write_powershell(const struct policy *, FILE *);
 
 /* --- ctl/policy_show.c: what is suspicious in a policy, as {subject, text}; owned by the caller. */
 json_t *policy_findings(const struct policy *, uint64_t now_ms);

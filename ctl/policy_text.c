@@ -10,50 +10,150 @@
  */
 #include "ctl/policy.h"
 
+#include <fnmatch.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include "base/file.h"
 
-enum { FILE_SIZE = 1 << 30 };
+enum { FILE_SIZE = 1 << 30, LOOKED_AT = 1 << 18 /* octets, to recognise it */, LINE = 512 };
 
-int policy_file_read(const char *path, enum policy_form form, struct policy *out)
+static int read_yaml(struct import *in)
 {
-    const char *name = strcmp(path, "-") == 0 ? "(standard input)" : path;
-    struct diags d;
-    char *text;
-    size_t len;
-    int rc = file_read(path, FILE_SIZE, &text, &len), code = 0;
+    int rc;
+
+    policy_fini(in->out);
+    rc = policy_text_read(in->out, in->file, in->text, in->len, false, in->problems);
+    return rc == -ENOMEM ? rc : 0; /* problems are told */
+}
+
+/* clang-format off */
+const struct policy_format policy_formats[] = {
+    {.name = "yaml", .ends = ".yaml .yml ", .lines = {"waymark-policy:*"},
+     .is_whole = true, .read = read_yaml, .write = policy_text_write},
+    {.name = "csv", .ends = ".csv .tsv ", .lines = {"sep=?", "suffix", "suffix[,; ]*", "*[,; ]suffix", "*[,; ]suffix[,; ]*"},
+     .has_header = true, .takes_pool = true, .read = csv_read, .write = csv_write},
+    {.name = "dnsmasq", .ends = "", .lines = {"srv-host*=*", "--srv-host*=*"}, .read = zone_read_dnsmasq},
+    {.name = "unbound", .ends = "", .lines = {"local-data:*", "server:*"}, .read = zone_read_unbound},
+    {.name = "rpz", .ends = ".rpz ", .lines = {"* cname .", "* cname \\*.", "* cname rpz-*", "*.rpz-*", "$origin *rpz*", "*rpz* soa *"},
+     .read = zone_read_rpz},
+    {.name = "zone", .ends = ".zone .db .dns ", .lines = {"$origin *", "$ttl *", "* srv *", "* soa *"},
+     .read = zone_read, .write = zone_write},
+    {.name = "publish-list", .ends = "", .takes_pool = true, .needs_pool = true, .read = csv_read_publish_list},
+    {.name = "powershell", .ends = "", .write = zone_write_powershell},
+    {.name = NULL},
+};
+/* clang-format on */
+
+const struct policy_format *policy_format_find(const char *name, bool writes)
+{
+    const char *names[ARRAY_LEN(policy_formats)] = {NULL};
+    char list[128], meant[DIAG_MEANT];
+    struct str s;
+    size_t n = 0;
+
+    str_init(&s, list, sizeof list);
+    for (const struct policy_format *f = policy_formats; f->name; f++) {
+        if (writes ? !f->write : !f->read)
+            continue;
+        if (strcmp(f->name, name) == 0)
+            return f;
+        str_addf(&s, "%s%s", n > 0 ? ", " : "", f->name);
+        names[n++] = f->name;
+    }
+    ctl_fail(EXIT_USAGE, "--format %s: what can be %s is %s%s", name, writes ? "written" : "read",
+             list, diag_meant(name, names, meant));
+    return NULL;
+}
+
+/* Is a line of the text, or the first one that is not empty, like one of the format? Without quotes
+ * and blanks in front, and with one blank where there are some. */
+static bool has_line(const struct policy_format *f, const char *text)
+{
+    const char *at = text + (strncmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0);
+    char line[LINE] = "";
+
+    while (*at != '\0' && at < text + LOOKED_AT && !(f->has_header && line[0] != '\0')) {
+        size_t n = 0;
+
+        for (; *at != '\0' && *at != '\n'; at++) {
+            bool is_blank = strchr(" \t\r", *at) != NULL;
+
+            if (*at != '"' && n < LINE - 1 && !(is_blank && (n == 0 || line[n - 1] == ' ')))
+                line[n++] = is_blank ? ' ' : *at;
+        }
+        at += *at == '\n';
+        line[n - (n > 0 && line[n - 1] == ' ')] = '\0';
+        for (size_t i = 0; i < ARRAY_LEN(f->lines) && f->lines[i]; i++)
+            if (fnmatch(f->lines[i], line, FNM_CASEFOLD) == 0)
+                return true;
+    }
+    return false;
+}
+
+const struct policy_format *policy_format_guess(const char *path, const char *text, bool has_pool)
+{
+    const struct policy_format *list = NULL;
+    const char *dot = strrchr(path, '.');
+    char end[16] = "";
+
+    if (dot)
+        snprintf(end, sizeof end, "%s ", dot);
+    for (const struct policy_format *f = policy_formats; f->name; f++)
+        if (has_line(f, text))
+            return f;
+    for (const struct policy_format *f = policy_formats; f->name; f++) {
+        if (dot && strstr(f->ends, end) != NULL)
+            return f;
+        list = f->needs_pool ? f : list;
+    }
+    return has_pool ? list : policy_formats;
+}
+
+/* A file in that format, else (NULL) in the one that it looks like, which is said. c: NULL, or the
+ * verb that imports it. */
+static int read_policy(const struct ctl *c, const char *path, const struct policy_format **f,
+                       bool is_whole, struct policy *out)
+{
+    const char *pool = c ? ctl_option(c, "--pool") : NULL;
+    struct diags problems, remarks;
+    struct import in = {.c = c, .pool = pool, .problems = &problems, .remarks = &remarks};
+    int rc = file_read(path, FILE_SIZE, &in.text, &in.len), code = 0;
 
     if (rc != 0)
         return ctl_fail(rc == -ENOENT ? EXIT_NOT_FOUND : EXIT_FAILED, "cannot read %s: %s", path,
                         strerror(-rc));
-    diags_init(&d);
-    if (form == POLICY_ZONE)
-        rc = zone_read(out, name, text, len, &d);
-    else
-        rc = policy_text_read(out, name, text, len, form == POLICY_WHOLE, &d);
-    if (rc == -ENOMEM)
-        code = ctl_fail(EXIT_FAILED, "out of memory");
-    else if (rc < 0)
-        code = ctl_invalid(&d);
-    else if (rc > 0)
-        ctl_note("%d other records are left", rc);
-    diags_fini(&d);
-    free(text);
+    in.file = strcmp(path, "-") == 0 ? "(standard input)" : path;
+    if (!*f && (*f = policy_format_guess(path, in.text, pool)) != policy_formats)
+        ctl_note("%s is read as %s (--format says otherwise)", in.file, (*f)->name);
+    if (pool && !(*f)->takes_pool)
+        code = ctl_fail(EXIT_USAGE, "--pool is not for %s, which names its hosts", (*f)->name);
+    else if (!pool && (*f)->needs_pool)
+        code = ctl_fail(EXIT_USAGE, "%s names no hosts: give --pool POOL", (*f)->name);
+    diags_init(&problems);
+    diags_init(&remarks);
+    if (code == 0)
+        rc = import_read(&in, *f, out);
+    if (code == 0 && rc == 0 && is_whole && (rc = policy_references(out, &problems)) != 0)
+        policy_fini(out);
+    if (code == 0 && rc != 0)
+        code = rc == -ENOMEM ? ctl_fail(EXIT_FAILED, "out of memory") : ctl_invalid(&problems);
+    for (size_t i = 0; code == 0 && i < remarks.n; i++)
+        ctl_warn("%s", remarks.list[i]);
+    if (code == 0 && in.left > 0)
+        ctl_note("%zu other lines or records are left", in.left);
+    if (code == 0 && out->n_rules == 0 && !(*f)->is_whole)
+        ctl_warn("%s has no suffix and host of KMS in it", in.file);
+    diags_fini(&problems);
+    diags_fini(&remarks);
+    free(in.text);
     return code;
 }
 
-/* Is it a zone? What --format says, or else the end of the file's name; -1: told. */
-static int take_format(struct ctl *c, const char *path)
+int policy_file_read(const char *path, enum policy_form form, struct policy *out)
 {
-    const char *text = ctl_option(c, "--format"), *end = strrchr(path, '.');
-
-    if (text && strcmp(text, "zone") != 0 && strcmp(text, "yaml") != 0) {
-        ctl_fail(EXIT_USAGE, "--format %s: formats are yaml and zone", text);
-        return -1;
-    }
-    return text ? text[0] == 'z' : end && (strcmp(end, ".zone") == 0 || strcmp(end, ".db") == 0);
+    return read_policy(NULL, path, &(const struct policy_format *){policy_formats},
+                       form == POLICY_WHOLE, out);
 }
 
 /* The policy of the store becomes, or gets, this one. how_given: else the store must be empty. */
@@ -80,17 +180,19 @@ static int put(struct ctl *c, const uint64_t *seen, const struct policy *p, enum
 int policy_import(struct ctl *c)
 {
     bool replace = ctl_option(c, "--replace"), merge = ctl_option(c, "--merge");
+    const char *name = ctl_option(c, "--format");
+    const struct policy_format *format = name ? policy_format_find(name, false) : NULL;
+    enum policy_how how;
     struct policy p;
-    int zone = take_format(c, c->argv[0]), code = zone < 0 ? EXIT_USAGE : 0;
-    enum policy_form form = zone ? POLICY_ZONE : merge ? POLICY_PART : POLICY_WHOLE;
-    enum policy_how how = replace ? POLICY_REPLACE : zone ? POLICY_JOIN : POLICY_MERGE;
+    int code = name && !format ? EXIT_USAGE : 0;
 
     if (replace && merge)
         code = ctl_fail(EXIT_USAGE, "--replace and --merge exclude each other");
     if (code == 0)
-        code = policy_file_read(c->argv[0], form, &p);
+        code = read_policy(c, c->argv[0], &format, !merge, &p);
     if (code != 0)
         return code;
+    how = replace ? POLICY_REPLACE : format->is_whole ? POLICY_MERGE : POLICY_JOIN;
     if (p.n_tests > 0)
         ctl_note("%zu tests are not imported: policy test %s runs them", p.n_tests, c->argv[0]);
     code = put(c, NULL, &p, how, replace || merge);
@@ -101,17 +203,18 @@ int policy_import(struct ctl *c)
 int policy_export(struct ctl *c)
 {
     struct policy p;
-    int zone = take_format(c, ""), code = zone < 0 ? EXIT_USAGE : 0, rc;
+    const char *name = ctl_option(c, "--format");
+    const struct policy_format *format = policy_format_find(name ? name : "yaml", true);
+    int code = format ? 0 : EXIT_USAGE, rc;
 
     if (code == 0 && c->format != FORMAT_TABLE)
-        code = ctl_fail(
-            EXIT_USAGE,
-            "policy export writes --format yaml or zone; policy show has --json and --csv");
+        code = ctl_fail(EXIT_USAGE, "policy export writes --format yaml, csv, zone or powershell; "
+                                    "policy show has --json and --csv");
     if (code == 0)
         code = policy_read(c, &p, NULL);
     if (code != 0)
         return code;
-    rc = zone ? zone_write(&p, stdout) : policy_text_write(&p, stdout);
+    rc = format->write(&p, stdout);
     if (rc == 0 && fflush(stdout) != 0)
         rc = -errno;
     policy_fini(&p);

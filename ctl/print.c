@@ -16,7 +16,7 @@
 
 enum { LABEL = 10, COLUMNS = 64, TABS = 8, FIELD = 64 };
 
-static void *checked(void *p)
+void *ctl_checked(void *p)
 {
     if (p == NULL)
         errx(EXIT_FAILED, "out of memory");
@@ -25,7 +25,7 @@ static void *checked(void *p)
 
 void *ctl_alloc(void *old, size_t size)
 {
-    return checked(realloc(old, size > 0 ? size : 1));
+    return ctl_checked(realloc(old, size > 0 ? size : 1));
 }
 
 char *ctl_text(const char *fmt, ...)
@@ -36,20 +36,20 @@ char *ctl_text(const char *fmt, ...)
     va_start(args, fmt);
     text = vasprintf(&text, fmt, args) < 0 ? NULL : text;
     va_end(args);
-    return checked(text);
+    return ctl_checked(text);
 }
 
 FILE *ctl_open(char **text)
 {
     static size_t len; /* nobody asks for it */
 
-    return checked(open_memstream(text, &len));
+    return ctl_checked(open_memstream(text, &len));
 }
 
 void ctl_close(FILE *f)
 {
     if (fclose(f) != 0)
-        checked(NULL);
+        ctl_checked(NULL);
 }
 
 static void put_clean(FILE *f, const char *text)
@@ -145,6 +145,22 @@ void ctl_progress(const struct ctl *c, const char *what, size_t done, size_t all
         fprintf(stderr, "\r%s [%-*.*s] %zu %%", what, WIDTH, (int)part, full, part * 100 / WIDTH);
         shown = now;
     }
+}
+
+bool ctl_is_formula(const char *cell)
+{
+    cell += strspn(cell, "'");
+    return *cell != '\0' && strchr("=+-@\t\r", *cell) != NULL;
+}
+
+void ctl_cell(FILE *f, const char *text, bool is_text)
+{
+    const char *quote = strpbrk(text, ",\"\r\n;\t") ? "\"" : "";
+
+    fprintf(f, "%s%s", quote, is_text && ctl_is_formula(text) ? "'" : "");
+    for (const char *p = text; *p; p++)
+        fprintf(f, "%s%c", *p == '"' ? "\"" : "", *p);
+    fputs(quote, f);
 }
 
 static void print_span(FILE *f, long long ms)
@@ -399,14 +415,8 @@ void table_print(const struct ctl *c, const char *plural, const struct column *c
             char *text = json && k->kind != COLUMN_TIME ? NULL : table_cell(c, k, list, i), *title;
 
             if (csv) {
-                /* RFC 4180; and no text is a formula for what reads it. */
-                const char *quote = strpbrk(text, ",\"\r\n;\t") ? "\"" : "";
-                bool formula = strspn(text, "=+-@") > 0 && k->kind != COLUMN_NUMBER;
-
-                printf("%s%s", quote, formula ? "'" : "");
-                for (const char *p = text; *p; p++)
-                    printf("%s%c", *p == '"' ? "\"" : "", *p);
-                printf("%s%s", quote, k[1].key ? "," : "\r\n");
+                ctl_cell(stdout, text, k->kind != COLUMN_NUMBER);
+                fputs(k[1].key ? "," : "\r\n", stdout);
             } else if (i > 0 && text && json) {
                 json_object_set_new(json_array_get(list, i - 1), k->key,
                                     *text ? json_string(text) : json_null());

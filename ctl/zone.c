@@ -1,53 +1,31 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * zone.c -- SRV lines of a zone file, in and out.
+ * zone.c -- SRV lines: of zone files, in and out; of policy zones (RPZ), unbound and dnsmasq, in; as
+ * commands of PowerShell, out.
  *
- *   text ──▶ logical lines ──▶ records (suffix, host) ──sort──▶ groups: a suffix and
- *   its hosts; each set of hosts is a pool, and its suffixes are the rule fill-POOL
- *
- * ldns reads the records; lines are joined and directives obeyed here: it takes a relative $ORIGIN
- * for an absolute one, a first record without a name for the root's, and does not say in which
- * line a record began.
+ * Of a record that is no SRV of KMS only the name and the type are looked at: it is counted, and
+ * whoever serves the zone checks it. A policy zone holds the names that it answers for in front of
+ * its own name, which is taken off.
  */
 #include "ctl/policy.h"
 
-#include <malloc.h>
-#include <search.h>
+#include <ctype.h>
 #include <strings.h>
 
-#include <ldns/ldns.h>
-
 #include "wire/present.h"
+#include "wire/types.h"
 
-enum { LINE = 8192, BASE_NAME = 48 /* leaves room for "fill-" and a number */, RECORDS = 4096 };
-
-struct record {
-    struct suffix *suffix;
-    const struct policy_host *host; /* in the tree, where each is once */
-};
-struct group {
-    const struct record *records;
-    size_t n, rule; /* rule: its number, and that of its pool */
-};
+enum { LINE = 8192 };
+#define BLANKS " \t"
 
 struct zone {
-    ldns_rdf *origin, *previous; /* previous: the name of the record before */
-    struct name owner;           /* of the record in this line; root: it is none */
-    void *hosts;                 /* tree, owned */
-    struct record *records;      /* owned */
-    struct arena *kept;          /* borrowed: the suffixes, of the policy */
-    size_t n, skipped;
+    struct import *in;
+    bool is_rpz;
+    /* Root with has_* false: none so far. apex: of a policy zone. */
+    struct name origin, owner, apex;
+    bool has_origin, has_owner, has_apex;
+    bool is_record; /* the line: owner is its name */
 };
-
-/* Its equal in the tree, or itself when it is the first. */
-static void *find_or_add(void *key, void **tree, int (*compare)(const void *, const void *))
-{
-    void **found = tsearch(key, tree, compare);
-
-    if (!found)
-        exit(ctl_fail(EXIT_FAILED, "out of memory"));
-    return *found;
-}
 
 /* The next line without its comment, with what stands in parentheses joined to
  * it (RFC 1035 5.1). Moves *at behind it and counts lines. False: it is too long. */
@@ -55,9 +33,8 @@ static bool next_line(const char **at, const char *end, char out[LINE], unsigned
 {
     bool quoted = false, comment = false;
     unsigned depth = 0;
-    struct str s;
+    size_t n = 0;
 
-    str_init(&s, out, LINE);
     while (*at < end) {
         char c = *(*at)++;
 
@@ -73,242 +50,247 @@ static bool next_line(const char **at, const char *end, char out[LINE], unsigned
         quoted ^= c == '"';
         depth += !quoted && c == '(';
         depth -= !quoted && c == ')' && depth > 0;
-        if (c == '\\' && *at < end && **at != '\n')
-            str_addf(&s, "%c%c", c, *(*at)++);
-        else if (memchr("\n\r", c, 3) != NULL || (!quoted && (c == '(' || c == ')')))
-            str_add(&s, " ");
-        else
-            str_addf(&s, "%c", c);
+        if (n + 2 < LINE && c == '\\' && *at < end && **at != '\n') {
+            out[n++] = c;
+            c = *(*at)++;
+        } else if (c == '\n' || c == '\r' || (!quoted && (c == '(' || c == ')'))) {
+            c = ' ';
+        }
+        if (n + 1 < LINE)
+            out[n] = c;
+        n++;
     }
-    return !s.cut;
+    out[n < LINE ? n : LINE - 1] = '\0';
+    return n < LINE;
 }
 
-static int by_target(const void *a, const void *b)
+/* A name as it stands in a zone file: @, relative or absolute. NULL, or what is wrong. */
+static const char *read_word_name(const struct zone *z, const char *text, struct name *out)
 {
-    const struct policy_host *x = a, *y = b;
-    int c = policy_approved_compare(a, b); /* it begins alike */
+    bool is_relative = true;
 
-    if (c == 0)
-        c = (int)x->priority - (int)y->priority;
-    return c != 0 ? c : (int)x->weight - (int)y->weight;
+    for (const char *p = text; *p != '\0'; p += p[0] == '\\' && p[1] != '\0' ? 2 : 1)
+        is_relative = p[0] != '.' || p[1] != '\0';
+    if (is_relative && !z->has_origin)
+        return "a relative name, and no $ORIGIN: write $ORIGIN ZONE. in the first line";
+    *out = z->origin;
+    if (strcmp(text, "@") == 0)
+        return NULL;
+    if (name_parse(out, text) != 0)
+        return "a name that is no domain name";
+    return !is_relative || name_join(out, &z->origin, out) ? NULL : "a name that is too long";
 }
 
-static bool read_name(const ldns_rdf *rdf, struct name *out)
+/* Of an SRV record: priority, weight, port, target. NULL, or what is wrong. */
+static const char *read_srv(const struct zone *z, const struct name *owner,
+                            const char *const words[4])
 {
-    struct cursor c = cursor_make(ldns_rdf_data(rdf), ldns_rdf_size(rdf));
-
-    name_read(&c, out);
-    return !c.bad && cursor_left(&c) == 0;
-}
-
-/* NULL, or why the record is refused. */
-static const char *read_record(struct zone *z, const ldns_rr *rr)
-{
-    const ldns_rdf *target = ldns_rr_rdf(rr, 3);
-    struct policy_host host = {.probe = true}, *kept;
+    struct policy_host host = {.probe = true};
     char text[NAME_TEXT];
-    struct suffix suffix;
-    struct record r;
-    struct name name;
+    uint64_t numbers[3];
+    struct name target;
     const char *why;
 
-    (void)read_name(ldns_rr_owner(rr), &z->owner); /* ldns made it */
-    if (ldns_rr_get_type(rr) != LDNS_RR_TYPE_SRV || ldns_rr_get_class(rr) != LDNS_RR_CLASS_IN ||
-        !name_is_vlmcs(&z->owner) || /* "." says "no service here" */
-        (target && ldns_rdf_size(target) == 1)) {
-        z->skipped++;
+    for (int i = 0; i < 3; i++)
+        if (!words[i] || number_parse(&numbers[i], words[i], UINT16_MAX) != 0)
+            return "SRV needs priority, weight and port (0 to 65535), and a target";
+    if (!words[3])
+        return "SRV needs a target behind priority, weight and port";
+    why = read_word_name(z, words[3], &target);
+    if (!why && target.labels == 0) { /* "no service here" */
+        z->in->left++;
         return NULL;
     }
-    if (!target || !read_name(target, &name))
-        return "the data of the record does not fit its type";
-    host.priority = ldns_rdf2native_int16(ldns_rr_rdf(rr, 0));
-    host.weight = ldns_rdf2native_int16(ldns_rr_rdf(rr, 1));
-    host.port = ldns_rdf2native_int16(ldns_rr_rdf(rr, 2));
-    why = host.port == 0 ? "it has port 0, where no client can connect"
-                         : host_target_check(name_print(&name, text), &host.target);
-    name_parent(&z->owner, 2, &name);
-    if (name.labels > 0 && name.data[0] == 1 && name.data[1] == '*')
-        why = "the name has a wildcard below _vlmcs._tcp, which matches no question";
+    host.priority = (uint16_t)numbers[0];
+    host.weight = (uint16_t)numbers[1];
+    host.port = (uint16_t)numbers[2];
     if (!why)
-        why = suffix_parse(&suffix, name_print(&name, text));
-    if (why)
-        return why;
-    r.suffix = suffix_keep(z->kept, &suffix);
-    if (!r.suffix)
-        exit(ctl_fail(EXIT_FAILED, "out of memory"));
-    kept = ctl_alloc(NULL, sizeof *kept);
-    *kept = host;
-    r.host = find_or_add(kept, &z->hosts, by_target);
-    if (r.host != kept)
-        free(kept);
-    if (z->n % RECORDS == 0)
-        z->records = ctl_alloc(z->records, (z->n + RECORDS) * sizeof *z->records);
-    z->records[z->n++] = r;
-    return NULL;
+        why = host.port == 0 ? "it has port 0, where no client can connect"
+                             : host_target_check(name_print(&target, text), &host.target);
+    return why ? why : import_record(z->in, owner, &host);
+}
+
+/* What stands behind the name of a record: TTL and class in either order (RFC 1035 5.1), type, data.
+ * NULL, or what is wrong. */
+static const char *read_record(struct zone *z, char *rest)
+{
+    struct name name = z->owner;
+    bool is_in = true, is_known = false;
+    const char *words[5] = {NULL}, *word;
+    uint16_t type = 0;
+
+    for (int i = 0; i < 3 && !is_known && (word = strtok_r(NULL, BLANKS, &rest)) != NULL; i++) {
+        is_known = type_parse(&type, word) == 0;
+        is_in &= is_known || isdigit((unsigned char)word[0]) || strcasecmp(word, "IN") == 0;
+    }
+    if (!is_known)
+        return "a record needs a type, like SRV";
+    if (z->is_rpz && !z->has_apex) /* its first record is its SOA */
+        z->apex = type == TYPE_SOA ? name : z->origin;
+    z->has_apex = true;
+    if (z->is_rpz && !name_is_under(&name, &z->apex))
+        return "is outside of the policy zone";
+    if (z->is_rpz) { /* the name in front of that of the zone */
+        name.len = (uint8_t)(name.len - z->apex.len + 1);
+        name.labels = (uint8_t)(name.labels - z->apex.labels);
+        name.data[name.len - 1] = 0;
+    }
+    if (type != TYPE_SRV || !is_in || !name_is_vlmcs(&name)) {
+        z->in->left++;
+        return NULL;
+    }
+    for (int i = 0; i < 5 && (i == 0 || words[i - 1]); i++)
+        words[i] = strtok_r(NULL, BLANKS, &rest);
+    return words[4] ? "SRV has something behind its target" : read_srv(z, &name, words);
 }
 
 /* A directive or a record. NULL, or what is wrong. */
 static const char *read_line(struct zone *z, char *line)
 {
-    const char *why, *value;
-    ldns_status status;
-    ldns_rdf *origin;
-    ldns_rr *rr;
+    bool goes_on = line[0] == ' ' || line[0] == '\t', is_origin;
+    char *rest = line, *word = goes_on ? NULL : strtok_r(NULL, BLANKS, &rest);
+    struct name name = z->owner;
+    const char *why = NULL;
 
-    if (line[strspn(line, " \t")] == '\0' || strncasecmp(line, "$TTL", 4) == 0)
+    if (goes_on ? line[strspn(line, BLANKS)] == '\0' : !word || strcasecmp(word, "$TTL") == 0)
         return NULL; /* a rule has a TTL of its own */
-    if (strncasecmp(line, "$ORIGIN", 7) == 0) {
-        value = strtok_r(line + 7, " \t", &line);
-        origin = value ? ldns_dname_new_frm_str(value) : NULL;
-        if (!origin)
-            return "$ORIGIN needs a domain name";
-        if (!ldns_dname_str_absolute(value) &&
-            (!z->origin || ldns_dname_cat(origin, z->origin) != LDNS_STATUS_OK)) {
-            ldns_rdf_deep_free(origin);
-            return "$ORIGIN needs a name that ends with a dot";
-        }
-        ldns_rdf_deep_free(z->origin);
-        z->origin = origin;
+    is_origin = word && strcasecmp(word, "$ORIGIN") == 0;
+    if (word && word[0] == '$' && !is_origin)
+        return "only $ORIGIN and $TTL are read";
+    if (goes_on && !z->has_owner)
+        return "the first record needs a name";
+    if (is_origin && (word = strtok_r(NULL, BLANKS, &rest)) == NULL)
+        return "$ORIGIN needs a domain name";
+    if (word)
+        why = read_word_name(z, word, &name);
+    if (why)
+        return why;
+    if (is_origin) {
+        z->origin = name;
+        z->has_origin = true;
         return NULL;
     }
-    if (line[0] == '$')
-        return "only $ORIGIN and $TTL are read";
-    if ((line[0] == ' ' || line[0] == '\t') && !z->previous)
-        return "the first record needs a name";
-    status = ldns_rr_new_frm_str(&rr, line, POLICY_TTL_DEFAULT, z->origin, &z->previous);
-    if (status != LDNS_STATUS_OK) /* then ldns has freed it */
-        return ldns_get_errorstr_by_id(status);
-    why = read_record(z, rr);
-    ldns_rr_free(rr);
-    return why;
+    z->owner = name;
+    z->has_owner = z->is_record = true;
+    return read_record(z, rest);
 }
 
-static int by_record(const void *a, const void *b)
+static void tell(const struct zone *z, unsigned line, const char *why)
 {
-    const struct record *x = a, *y = b;
-    int c = suffix_compare(x->suffix, y->suffix);
+    char owner[NAME_TEXT];
 
-    return c != 0 || x->host == y->host ? c : by_target(x->host, y->host);
+    if (why)
+        diags_add(z->in->problems, z->in->file, line, 0, "%s%s%s",
+                  z->is_record ? name_print(&z->owner, owner) : "", z->is_record ? ": " : "", why);
 }
 
-static int by_hosts(const void *a, const void *b)
+static int read_zone(struct import *in, bool is_rpz)
 {
-    const struct group *x = a, *y = b;
+    /* The names of a policy zone make sense without its own. */
+    struct zone z = {.in = in, .origin.len = 1, .has_origin = is_rpz, .is_rpz = is_rpz};
+    const char *at = in->text, *end = at + in->len;
+    char buf[LINE];
 
-    for (size_t i = 0; i < x->n && i < y->n; i++)
-        if (x->records[i].host != y->records[i].host)
-            return by_target(x->records[i].host, y->records[i].host);
-    return (x->n > y->n) - (x->n < y->n);
-}
-
-void zone_pool_name(const struct name *target, char out[POLICY_NAME])
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < target->data[0] && n < BASE_NAME; i++) {
-        uint8_t c = name_fold_octet(target->data[1 + i]);
-        bool ok =
-            (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (n > 0 && (c == '-' || c == '_'));
-
-        if (ok)
-            out[n++] = (char)c;
+    for (unsigned line = 1, next = 1; at < end; line = next) {
+        z.is_record = false;
+        tell(&z, line,
+             next_line(&at, end, buf, &next) ? read_line(&z, buf)
+                                             : "the line is longer than 8,190 octets");
+        import_progress(in, at);
     }
-    out[n] = '\0';
-    if (n == 0 || strcmp(out, "any") == 0)
-        str_copy(out, POLICY_NAME, "kms");
+    return 0;
 }
 
-/* A pool with the hosts of the group, named after the first one, and its rule, named after the
- * pool. A name that is taken gets -2, -3, ... */
-static void add_pool(struct policy *p, const struct group *g, void **names)
+int zone_read(struct import *in)
 {
-    struct taken {
-        char name[POLICY_NAME];
-        unsigned n; /* how many wanted it */
-    } *mine = ctl_alloc(NULL, sizeof *mine), *first, *found;
-    struct policy_pool *pool = &p->pools[p->n_pools++];
-    struct policy_rule *r = &p->rules[p->n_rules++];
-
-    *pool = (struct policy_pool){.hosts = ctl_alloc(NULL, g->n * sizeof *pool->hosts), .n = g->n};
-    for (size_t i = 0; i < g->n; i++)
-        pool->hosts[i] = *g->records[i].host;
-    mine->n = 1;
-    zone_pool_name(&pool->hosts->target, mine->name);
-    first = found = find_or_add(mine, names, policy_name_compare);
-    for (; found != mine; found = find_or_add(mine, names, policy_name_compare))
-        snprintf(mine->name, POLICY_NAME, "%.*s-%u", BASE_NAME, first->name, ++first->n);
-    policy_rule_init(r, "");
-    snprintf(r->name, POLICY_NAME, "fill-%.58s", mine->name);
-    str_copy(r->pool, POLICY_NAME, mine->name);
-    str_copy(pool->name, POLICY_NAME, mine->name);
+    return read_zone(in, false);
 }
 
-static void make_policy(struct zone *z, struct policy *out)
+int zone_read_rpz(struct import *in)
 {
-    size_t n = policy_sort_unique(z->records, z->n, sizeof *z->records, by_record), next;
-    void *groups = NULL, *names = NULL;
+    return read_zone(in, true);
+}
 
-    out->pools = ctl_alloc(NULL, n * sizeof *out->pools);
-    out->rules = ctl_alloc(NULL, n * sizeof *out->rules);
-    for (size_t i = 0; i < n; i = next) {
-        struct group *g = ctl_alloc(NULL, sizeof *g), *known;
-        struct policy_rule *r;
+/* Each local-data has a record; those of a view are for some clients only, and left. */
+int zone_read_unbound(struct import *in)
+{
+    static const char key[] = "local-data:";
+    char *at = in->text, *text, *end, quote;
+    bool in_view = false;
+    unsigned line = 0;
 
-        for (next = i + 1;
-             next < n && suffix_compare(z->records[i].suffix, z->records[next].suffix) == 0;)
-            next++;
-        *g = (struct group){&z->records[i], next - i, out->n_rules};
-        known = find_or_add(g, &groups, by_hosts);
-        if (known == g)
-            add_pool(out, g, &names);
-        else
-            free(g);
-        r = &out->rules[known->rule];
-        if ((r->n_suffixes & (r->n_suffixes - 1)) == 0)
-            r->suffixes = ctl_alloc(r->suffixes, 2 * (r->n_suffixes + 1) * sizeof *r->suffixes);
-        r->suffixes[r->n_suffixes++] = z->records[i].suffix;
+    while ((text = import_line(in, &at, &line)) != NULL) {
+        struct zone z = {.in = in, .origin.len = 1, .has_origin = true};
+
+        end = text + strcspn(text, " \t#");
+        if (end > text && end[-1] == ':' && strchr("#", end[strspn(end, BLANKS)]) != NULL)
+            in_view = strncmp(text, "view:", 5) == 0; /* a clause begins */
+        if (strncmp(text, key, strlen(key)) != 0 || in_view) {
+            in->left += text[0] != '\0' && text[0] != '#';
+            continue;
+        }
+        text += strlen(key);
+        text += strspn(text, BLANKS);
+        quote = text[0] == '"' || text[0] == '\'' ? text[0] : '\0';
+        end = quote ? strchr(++text, quote) : text + strlen(text);
+        if (end)
+            *end = '\0';
+        tell(&z, line, end ? read_line(&z, text) : "the quotes of local-data do not end");
     }
-    tdestroy(groups, free);
-    tdestroy(names, free);
+    return 0;
 }
 
-int zone_read(struct policy *out, const char *file, const char *text, size_t len, struct diags *d)
+/* srv-host=NAME,TARGET,PORT,PRIORITY,WEIGHT: another order than in DNS. A name without a domain is
+ * below that of domain=, which may stand behind it, and with a comma is for some clients only. */
+int zone_read_dnsmasq(struct import *in)
 {
-    const char *end = text + len, *why;
-    char buf[LINE], owner[NAME_TEXT];
-    struct zone z = {.kept = arena_new()};
-    size_t before = d->all;
+    struct zone z = {.in = in, .origin.len = 1, .has_origin = true, .is_record = true};
+    char *at = in->text, *text, *to, *rest, domain[NAME_TEXT] = ".";
+    struct name below = z.origin;
+    unsigned line = 0;
 
-    /* ldns allocates three times 64 KB a record, and gives them back: let them
-     * stay with the process. A million records: 20 s, then 4 s. */
-    mallopt(M_TRIM_THRESHOLD, 64 << 20);
-    *out = (struct policy){.file = ctl_text("%s", file), .kept = z.kept};
-    for (unsigned line = 1, next = 1; text < end; line = next) {
-        z.owner = (struct name){.len = 1};
-        why = next_line(&text, end, buf, &next) ? read_line(&z, buf)
-                                                : "the line is longer than 8,190 octets";
-        if (why && z.owner.labels > 0)
-            diags_add(d, file, line, 0, "%s: %s", name_print(&z.owner, owner), why);
-        else if (why)
-            diags_add(d, file, line, 0, "%s", why);
+    for (const char *p = at; (p = strstr(p, "domain=")) != NULL; p++)
+        if ((p == in->text || p[-1] == '\n') && p[strcspn(p, ", \t#\r\n")] != ',')
+            (void)sscanf(p, "domain=%1000[^ \t#\r\n]", domain);
+    (void)name_parse(&below, domain);
+    while ((text = import_line(in, &at, &line)) != NULL) {
+        const char *words[6] = {".", ".", "1", "0", "0", NULL}; /* what dnsmasq takes without */
+        const char *srv[4], *part;
+        int n = 0, given = 0;
+
+        (void)sscanf(text, text[0] == '-' ? "--srv-host =%n" : "srv-host =%n", &n);
+        rest = to = text + n;
+        for (const char *p = rest; n > 0 && *p != '\0' && *p != '#'; p++)
+            if (strchr(" \t\"", *p) == NULL)
+                *to++ = *p;
+        *to = n > 0 ? '\0' : *to;
+        for (; n > 0 && given < 6 && (part = strsep(&rest, ",")) != NULL; given++)
+            words[given] = part[0] != '\0' ? part : words[given];
+        if (n == 0 || name_parse(&z.owner, words[0]) != 0 || !name_is_vlmcs(&z.owner)) {
+            in->left += text[0] != '\0' && text[0] != '#';
+            continue;
+        }
+        if (z.owner.labels == 2)
+            (void)name_join(&z.owner, &below, &z.owner);
+        memcpy(srv, (const char *[]){words[3], words[4], words[2], words[1]}, sizeof srv);
+        tell(&z, line,
+             words[5] ? "srv-host has more than five parts" : read_srv(&z, &z.owner, srv));
+        if (given == 2)
+            diags_add(
+                in->remarks, in->file, line, 0,
+                "no port is given, which is port 1 for dnsmasq: the pool has port 1, too; KMS "
+                "hosts listen on 1688");
     }
-    make_policy(&z, out);
-    free(z.records);
-    tdestroy(z.hosts, free);
-    ldns_rdf_deep_free(z.origin);
-    ldns_rdf_deep_free(z.previous);
-    for (size_t i = 0; i < out->n_pools; i++) /* before hosts that are there twice are one */
-        policy_pool_check(&out->pools[i], d);
-    policy_sort(out);
-    if (d->all == before)
-        return (int)z.skipped;
-    policy_fini(out);
-    return -EINVAL;
+    return 0;
 }
 
-int zone_write(const struct policy *p, FILE *f)
+/* A line for each suffix and host; comments say what such lines cannot. Names stand in single quotes
+ * of PowerShell, where nothing is special but quotes, of which it knows several: names of anything but
+ * letters, digits, - and _ are left out. */
+static int write_records(const struct policy *p, FILE *f, bool is_powershell)
 {
-    char name[NAME_TEXT], text[SUFFIX_TEXT];
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-_.";
+    char text[SUFFIX_TEXT], name[NAME_TEXT], comment = is_powershell ? '#' : ';';
 
     for (const struct policy_rule *r = p->rules; r < p->rules + p->n_rules; r++) {
         const struct policy_pool *pool = policy_find(p, POLICY_POOL, r->pool);
@@ -318,20 +300,45 @@ int zone_write(const struct policy *p, FILE *f)
                                                        : NULL;
 
         if (why)
-            fprintf(f, "; rule %s is left out: %s\n", r->name, why);
+            fprintf(f, "%c rule %s is left out: %s\n", comment, r->name, why);
         for (size_t i = 0; !why && i < r->n_suffixes; i++) {
-            const struct suffix *s = r->suffixes[i];
-            bool bare = s->name.labels == 0;
+            bool bare = r->suffixes[i]->name.labels == 0;
 
-            suffix_print(s, text);
-            if (s->below)
-                fprintf(f, "; %s of rule %s: a zone has no such line\n", text, r->name);
-            else
-                for (const struct policy_host *h = pool->hosts; h < pool->hosts + pool->n; h++)
+            suffix_print(r->suffixes[i], text);
+            if (r->suffixes[i]->below ||
+                (is_powershell && (bare || text[strspn(text, letters)] != '\0'))) {
+                fprintf(f, "%c %s of rule %s: a zone has no such line\n", comment, text, r->name);
+                continue;
+            }
+            for (const struct policy_host *h = pool->hosts; h < pool->hosts + pool->n; h++) {
+                unsigned priority = h->priority, weight = h->weight, port = h->port, t = r->ttl;
+
+                name_print(&h->target, name);
+                if (!is_powershell)
                     fprintf(f, "_vlmcs._tcp.%s%s %u IN SRV %u %u %u %s.\n", bare ? "" : text,
-                            bare ? "" : ".", r->ttl, (unsigned)h->priority, (unsigned)h->weight,
-                            (unsigned)h->port, name_print(&h->target, name));
+                            bare ? "" : ".", t, priority, weight, port, name);
+                else
+                    fprintf(f,
+                            "Add-DnsServerResourceRecord -ZoneName '%s' -Name '_vlmcs._tcp' -Srv "
+                            "-DomainName '%s' -Priority %u -Weight %u -Port %u "
+                            "-TimeToLive %u.%02u:%02u:%02u\n",
+                            text, name, priority, weight, port, t / 86400, t / 3600 % 24,
+                            t / 60 % 60, t % 60);
+            }
         }
     }
     return ferror(f) ? -EIO : 0;
+}
+
+int zone_write(const struct policy *p, FILE *f)
+{
+    return write_records(p, f, false);
+}
+
+int zone_write_powershell(const struct policy *p, FILE *f)
+{
+    fputs("# For the DNS server that has these zones. A suffix that is a name within a zone needs\n"
+          "# the zone as -ZoneName, and -Name '_vlmcs._tcp.REST'.\n",
+          f);
+    return write_records(p, f, true);
 }

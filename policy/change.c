@@ -14,6 +14,8 @@
 #include "base/str.h"
 #include "wire/present.h"
 
+enum { PROGRESS = 4096 };
+
 int policy_change_begin(struct policy_change *c, struct store *store)
 {
     uint64_t time_ms;
@@ -355,6 +357,8 @@ static int set_suffixes(struct policy_change *all, struct change *c, struct diag
     for (size_t i = 0; !goes && i < r->n_suffixes && rc >= 0; i++) {
         struct suffix *one = r->suffixes[i];
 
+        if (++all->done % PROGRESS == 0 && all->progress != NULL)
+            all->progress(all->context, all->done, all->to_do);
         rc = put_suffix(all, one, r->name, !drop, c->state == CHANGE_NEW);
         if (drop && rc == -ENOENT)
             diags_tell(d, "rule %s has no suffix %s", r->name, suffix_print(one, text));
@@ -427,6 +431,10 @@ int policy_change_apply(struct policy_change *all, struct diags *d)
 
     if (all->failed)
         return -ENOMEM;
+    all->done = all->to_do = 0;
+    for (const struct change *c = all->list; c < all->list + all->n; c++)
+        all->to_do +=
+            c->kind == POLICY_RULE && c->verb != CHANGE_REMOVE ? c->is.rule->n_suffixes : 0;
     for (int last = 0; last < 2; last++)
         for (struct change *c = all->list; c < all->list + all->n; c++) {
             bool is_last = c->verb == CHANGE_REMOVE && c->kind != POLICY_RULE;
@@ -438,6 +446,8 @@ int policy_change_apply(struct policy_change *all, struct diags *d)
         }
     if (all->replace)
         strcpy(all->log.rules, "*");
+    if (all->progress != NULL)
+        all->progress(all->context, all->to_do, all->to_do);
     if (first == 0 && all->restores && store_counts(all->txn)->digest != all->digest)
         return -EBADMSG;
     return first;

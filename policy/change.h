@@ -49,6 +49,8 @@ struct policy_change {
     struct policy_log_entry log; /* time, author, claimed, reason */
     uint64_t history_ms;         /* older entries go; 0: none */
     uint64_t history_bytes;      /* of old values that are kept at most; 0: none are */
+    void (*progress)(void *context, size_t done, size_t all); /* of suffixes; or NULL */
+    void *context;
     bool bound;                  /* to this serial: */
     uint64_t if_serial;
     /* The list. */
@@ -66,6 +68,7 @@ struct policy_change {
     bool changed;          /* a commit has written something */
     bool networks_moved;
     struct history history;
+    size_t done, to_do; /* suffixes of the list */
 };
 
 /* What is to become of the policy: `from`; or what it is, with the objects of

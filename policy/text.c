@@ -392,6 +392,12 @@ static void write_field(FILE *f, int indent, const char *key, const struct field
     free(line);
 }
 
+bool policy_rule_says(const struct policy_rule *r, const struct field *row)
+{
+    return row->kind == &when_kind ? r->when != policy_actions[r->action].when
+                                   : !field_is_default(row, r);
+}
+
 int policy_text_write(const struct policy *p, FILE *f)
 {
     fprintf(f, "waymark-policy: 1\n%s", p->n_networks > 0 ? "networks:\n" : "");
@@ -418,8 +424,7 @@ int policy_text_write(const struct policy *p, FILE *f)
         fprintf(f, "  %s:\n", r->name);
         write_field(f, 4, "suffixes", rule_rows, r);
         for (const struct field *row = rule_rows + 1; row->key != NULL; row++)
-            if (row->kind == &when_kind ? r->when != policy_actions[r->action].when
-                                        : !field_is_default(row, r))
+            if (policy_rule_says(r, row))
                 write_field(f, 4, row->key, row, r);
     }
     return ferror(f) ? -EIO : 0;

@@ -17,6 +17,8 @@ int policy_text_read(struct policy *out, const char *file, const char *text, siz
 /* What a rule and a pool consist of, suffixes and hosts first; also options of `policy rule set` and
  * `policy pool set`. */
 extern const struct field policy_rule_map, policy_pool_map;
+/* Is this field of the rule not its default, so that it is written? */
+bool policy_rule_says(const struct policy_rule *, const struct field *row);
 /* Canonical: equal policies are equal texts. The policy is sorted. */
 int policy_text_write(const struct policy *, FILE *);
 /* RFC 3339, UTC, without a fraction of zero. Returns out. */

@@ -18,7 +18,7 @@ from process import HERE
 DOCS = os.path.join(HERE, '../../docs')
 # What differs from run to run.
 VARIES = [(r'\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|\+\d\d:\d\d)?', 'TIME'), (r'\b\d+(\.\d+)? (ms|us|s|min)\b', 'TIME'),
-          (r'digest [0-9a-f]{8}', 'digest N'), (r'(author|user|process|up|version) \S+', r'\1 N'), (r'TTL \d+', 'TTL N'),
+          (r'\b[0-9a-f]{64}\b', 'HASH'), (r'records 1 to \d+', 'records'), (r'digest [0-9a-f]{8}', 'digest N'), (r'(author|user|process|up|version) \S+', r'\1 N'), (r'TTL \d+', 'TTL N'),
           (r'"(port|id|sequence|duration|ms)": "?\d+"?', r'"\1": N'),
           (r'(NXDOMAIN|NODATA), TIME', r'\1'), (r'-{3,}', '-'), (r'\s+', ' ')]
 

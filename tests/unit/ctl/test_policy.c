@@ -169,9 +169,45 @@ static const struct row {
     {"rule set fill-p --pool p --mode shadow;fill z.z --pool p", DONE, "the rule's mode is not live", "suffixes: [z.z]"},
     {"fill z.z --host kms.c.d;import FILE --merge --format zone", DONE, "rule  fill-kms  changed  +1 -0 suffixes\n",
      "suffixes: [y.y, z.z]", .text = "_vlmcs._tcp.y.y. SRV 0 0 1688 kms.c.d.\n"},
-    {"import FILE --replace --yes --format zone", DONE, "2 other records are left", "[y.y]",
+    {"import FILE --replace --yes --format zone", DONE, "2 other lines or records are left", "[y.y]",
      .text = "y. TXT a\n A 192.0.2.1\n_vlmcs._tcp.y.y. SRV 0 0 1688 kms.c.d.\n"},
     {"import FILE --merge", DONE, "1 tests are not imported: policy test FILE", .text = ASKS("expect: filled")},
+    {"import FILE --merge", DONE, "FILE is read as csv (--format says otherwise)\n", "fill-p:", .text = "suffix,pool\nz.z,p\n"},
+    {"import FILE --merge", BAD, "FILE:2: rule fill-q: there is no pool q", .text = "suffix,pool\nz.z,q\n"},
+    {"import FILE --merge", BAD, "FILE:2: rule fill-p-n: there is no network n", .text = "suffix,pool,network\nz.z,p,n\n"},
+    {"import FILE --merge", BAD, "FILE:2:1: suffixes: \"_vlmcs._tcp.z.z\" is a whole name", .text = "suffix,pool\n_vlmcs._tcp.z.z,p\n"},
+    {"import FILE --replace --yes", BAD, "FILE:2: rule fill-p: there is no pool p", .text = "suffix,pool\nz.z,p\n"},
+    {"import FILE --merge --pool p", DONE, "FILE is read as csv", "suffixes: [z.z]", .text = "suffix\nz.z\n"},
+    {"import FILE --merge --pool p", DONE, "FILE is read as publish-list", "suffixes: [y.y, z.z]", .text = "z.z, 10, 0\ny.y\n"},
+    {"import FILE --merge --pool p", DONE, "warning: priority and weight of 1 domains are left: the hosts of pool p", "[z.z]", .text = "z.z, 10, 0\n"},
+    {"import FILE --merge --format publish-list", USAGE, "publish-list names no hosts: give --pool POOL", .text = "z.z\n"},
+    {"import FILE --merge --pool p", USAGE, "--pool is not for zone, which names its hosts", .text = "_vlmcs._tcp.y.y. SRV 0 0 1688 kms.c.d.\n"},
+    {"import FILE --merge --format powershell", USAGE, "--format powershell: what can be read is yaml, csv, dnsmasq, unbound, rpz, zone, publish-list", .text = ""},
+    {"import FILE --merge --format cvs", USAGE, "; did you mean csv?", .text = ""},
+    {"import FILE --merge", DONE, "warning: FILE:1: no port is given", "fill-kms:", .text = "srv-host=_vlmcs._tcp.z.z,kms.c.d\n"},
+    {"import FILE --merge", DONE, "3 other lines or records are left\n", "fill-kms:", .text = "server:\n a: b\n c: d\nlocal-data: '_vlmcs._tcp.z.z SRV 0 0 1688 kms.c.d'\n"},
+    {"import FILE --merge", DONE, "warning: FILE has no suffix and host of KMS in it", .text = "$TTL 60\nx. A 192.0.2.1\n"},
+    {"import FILE --replace --yes;export --format csv", DONE,
+     "suffix,pool,host,network,rule,comment\r\n.,p,\"k.c.d:1688 l.c.d:1,priority=10\",,a,\"'=a \"\"b\"\"\"\r\n*.x.y,p,\"k.c.d:1688 l.c.d:1,priority=10\",,a,\"'=a \"\"b\"\"\"\r\n"
+     "z,p,\"k.c.d:1688 l.c.d:1,priority=10\",m n,b,\r\n",
+     .text = HEAD "networks: {m: [10.1.0.0/16], n: [10.0.0.0/8]}\npools: {p: [k.c.d, {target: l.c.d, priority: 10, port: 1}]}\nrules: {"
+                  "a: {suffixes: [., \"*.x.y\"], pool: p, comment: \"=a \\\"b\\\"\"}, b: {suffixes: [z], pool: p, networks: [n, m]}, "
+                  "c: {suffixes: [z], action: deny}, d: {suffixes: [z], pool: p, ttl: 1h}, e: {suffixes: [z], pool: p, when: [missing, failed]}}\n"},
+    {"import FILE --replace --yes;export --format csv", DONE, "warning: rule c is left out: a table has no column for its ttl\n",
+     .text = HEAD "pools: {p: [k.c.d]}\nrules: {c: {suffixes: [z], pool: p, ttl: 1h}}\n"},
+    {"import FILE --replace --yes;export --format csv", DONE, "warning: rule c is left out: a table has no column for its when\n",
+     .text = HEAD "pools: {p: [k.c.d]}\nrules: {c: {suffixes: [z], pool: p, when: [missing, failed]}}\n"},
+    {"import FILE --replace --yes;export --format csv", DONE, "warning: rule c is left out: a table has no column for its action\n",
+     .text = HEAD "rules: {c: {suffixes: [z], action: deny}}\n"},
+    {"import FILE --replace --yes;export --format powershell", DONE,
+     "Add-DnsServerResourceRecord -ZoneName 'z.y' -Name '_vlmcs._tcp' -Srv -DomainName 'k.c.d' -Priority 0 -Weight 0 -Port 1688 -TimeToLive 0.00:05:00\n"
+     "Add-DnsServerResourceRecord -ZoneName 'z.y' -Name '_vlmcs._tcp' -Srv -DomainName 'l.c.d' -Priority 10 -Weight 2 -Port 1 -TimeToLive 0.00:05:00\n"
+     "# \\195\\164.y of rule a: a zone has no such line\n# rule b is left out: its action delivers no pool\n"
+     "Add-DnsServerResourceRecord -ZoneName 'x' -Name '_vlmcs._tcp' -Srv -DomainName 'k.c.d' -Priority 0 -Weight 0 -Port 1688 -TimeToLive 0.01:01:01\n",
+     .text = HEAD "pools: {p: [k.c.d, {target: l.c.d, priority: 10, weight: 2, port: 1}], q: [k.c.d]}\nrules: {"
+                  "a: {suffixes: [., \"*.x.y\", z.y, \xc3\xa4.y], pool: p}, b: {suffixes: [z], action: deny}, c: {suffixes: [x], pool: q, ttl: 3661s}}\n"},
+    {"export --format dnsmasq", USAGE, "--format dnsmasq: what can be written is yaml, csv, zone, powershell"},
+    {"export --csv", USAGE, "policy export writes --format yaml, csv, zone or powershell"},
     {"import FILE --replace --yes;export --format zone", DONE,
      "_vlmcs._tcp. 300 IN SRV 0 0 1688 k.c.d.\n_vlmcs._tcp. 300 IN SRV 10 0 1 l.c.d.\n"
      "; *.x.y of rule a: a zone has no such line\n"
