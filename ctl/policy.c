@@ -345,7 +345,7 @@ const struct ctl_verb ctl_policy_verbs[] = {
               {"--format", "FORMAT", false, "yaml, csv, zone, rpz, dnsmasq, unbound or publish-list (default: what it looks like)"},
               {"--pool", "POOL", false, "of a publish-list, and of rows of csv that name no host"}), write_options}, policy_import,
      "read a policy from a file; - is standard input"},
-    {"policy", "export", 0, 0, "", {OPTIONS({"--format", "FORMAT", false, "yaml, csv, zone or powershell"})}, policy_export,
+    {"policy", "export", 0, 0, "", {OPTIONS({"--format", "FORMAT", false, "yaml, csv, zone or powershell"}), at_options}, policy_export,
      "print the policy as text"},
     {"policy", "check", 0, 1, "[FILE]", {NULL}, policy_check,
      "report what is probably not meant, in FILE or in the present policy (exit 7)"},

@@ -358,7 +358,7 @@ static void check_rule(json_t *rows, const struct policy_rule *r, uint64_t now_m
         if (s->name.labels == 1 && !s->below)
             FOUND(rows, "rule ", r->name,
                   "suffix %s has one label: is one missing? Without a route of its own (forward) "
-                  "its question goes to the root servers",
+                  "its question goes to the default servers",
                   text);
         if (s->name.labels > 0 && s->name.data[1] == '_')
             FOUND(rows, "rule ", r->name,

@@ -10,7 +10,7 @@ import ask
 import pytest
 from ask import discovery
 from conftest import HOSTS, POLICY
-from process import BUILD
+from process import BUILD, wait_for
 from test_policy_live import Asker
 
 TOOL = os.path.join(BUILD, 'tests/live/tool_policy')
@@ -25,6 +25,7 @@ def busy(nsd, waymark):
     with subprocess.Popen([TOOL, f'{w.state}/policy', '1', '1000000'], stdout=subprocess.PIPE, text=True) as changes:
         try:
             assert changes.stdout.readline() == '1\n'
+            wait_for(lambda: w.events('--suffix', 'tailspin.com'), 'a first record')
             yield w
         finally:
             changes.kill()

@@ -85,8 +85,14 @@ def test_member_of_the_group_reads_and_cannot_write(owned, open_folder):
     assert 'merged-domains' in owned.ctl('policy', 'export', **member).out
     assert owned.ctl('status', **member).code == 0
     assert 'outcome filled' in owned.ctl('explain', 'fabrikam.local', **member).out
+    assert 'outcome filled' in owned.ctl('explain', 'fabrikam.local', '--at', '1', **member).out
+    assert 'merged-domains' in owned.ctl('policy', 'diff', '0', **member).out
+    folder = f'{owned.dir}/of-{OTHER}'
+    os.mkdir(folder)
+    shutil.chown(folder, OTHER)
+    assert owned.ctl('backup', f'{folder}/b', **member).out.count('MiB') == 2
     for words in (['policy', 'fill', 'x.example', '--host', 'kms01.contoso.com'], ['policy', 'rule', 'drop', 'dmz-mak', '--yes'],
-                  ['reload'], ['cache', 'flush', '--all']):
+                  ['policy', 'undo', '--yes'], ['reload'], ['cache', 'flush', '--all']):
         done = owned.ctl(*words, ok=1, **member)
         assert done.err.startswith('waymarkctl: ') and 'permission' in done.err.lower() or 'sudo' in done.err, done
     assert owned.json('status')['policy']['serial'] == 1
@@ -117,6 +123,16 @@ def test_root_writes_and_the_files_stay_the_users(owned):
     assert owned.find('new.example') == ['kms01.contoso.com.:1688']
     uid = pwd.getpwnam(USER).pw_uid
     assert {os.stat(f'{owned.state}/policy/{n}').st_uid for n in os.listdir(f'{owned.state}/policy')} == {uid}
+
+
+def test_backup_of_root_goes_where_the_user_cannot(owned):
+    os.mkdir(f'{owned.dir}/closed', 0o700)
+    shutil.chown(f'{owned.dir}/closed', 'root')
+    folder = f'{owned.dir}/closed/b'
+    owned.ctl('backup', folder)
+    owners = {n: pwd.getpwuid(os.stat(f'{folder}/{n}').st_uid).pw_name
+              for n in ('settings/waymark.yaml', 'state/policy/data.mdb', 'state/audit/audit.db', 'backup.json')}
+    assert owners == {'settings/waymark.yaml': 'root', 'state/policy/data.mdb': USER, 'state/audit/audit.db': USER, 'backup.json': USER}
 
 
 def test_user_that_does_not_exist_is_named(waymark):

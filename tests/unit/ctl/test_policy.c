@@ -370,6 +370,7 @@ static const struct row {
     {"diff 1 FILE", BAD, "there is no pool p", .text = ONE("z.z")},
     {"rule drop one --yes;show suffixes --at 1 --csv", DONE, "c.d,one\r\ne.f,one\r\ng.h,two\r\n"},
     {"rule drop one --yes;show --at 1", DONE, "serial    1\n"},
+    {"rule drop one --yes;export --at 1", DONE, "one:\n    suffixes: [a.b, c.d, e.f]"},
     {"show rules --at 2", NONE, "there is no serial 2 yet: the policy is at 1"},
     {"show rules --at one", USAGE, "--at one: a number is needed"},
     {"import FILE --dry-run", DONE, "dry run: nothing is changed, serial 0", .text = STORED, .fresh = true},
