@@ -70,10 +70,9 @@ static void tell_suffixes(json_t *row, const struct policy_rule *was, const stru
                           bool is_table)
 {
     json_t *more = json_array(), *less = json_array();
-    size_t i = 0, k = 0;
-    char text[SUFFIX_TEXT];
+    size_t i = 0, k = 0, n = 0;
+    char text[SUFFIX_TEXT], shown[SHOWN * 64];
     struct str s;
-    char shown[SHOWN * 64];
 
     str_init(&s, shown, sizeof shown);
     while (i < was->n_suffixes || k < is->n_suffixes) {
@@ -87,10 +86,10 @@ static void tell_suffixes(json_t *row, const struct policy_rule *was, const stru
         if (d == 0)
             continue;
         json_array_append_new(d > 0 ? more : less, json_string(suffix_print(one, text)));
-        if (json_array_size(more) + json_array_size(less) <= SHOWN)
+        if (++n <= SHOWN)
             str_addf(&s, "%s%c%s", s.len > 0 ? " " : "", d > 0 ? '+' : '-', text);
     }
-    if (json_array_size(more) + json_array_size(less) > SHOWN || s.cut)
+    if (n > SHOWN || s.cut)
         shown[0] = '\0'; /* the numbers say enough */
     json_object_set_new(row, "added", more);
     json_object_set_new(row, "removed", less);
