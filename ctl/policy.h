@@ -104,7 +104,7 @@ struct import {
 struct policy_format {
     const char *name;
     const char *ends;     /* of files' names, each with a blank behind */
-    const char *lines[7]; /* a line like one of them tells it: fnmatch(3), any blanks are one */
+    const char *lines[6]; /* a line like one of them tells it (fnmatch(3)); ended by NULL */
     bool has_header;      /* only the first line can */
     bool is_whole;        /* says all that a policy can say */
     bool takes_pool, needs_pool;                 /* import.pool */

@@ -29,15 +29,15 @@ static int read_yaml(struct import *in)
 
 /* clang-format off */
 const struct policy_format policy_formats[] = {
-    {.name = "yaml", .ends = ".yaml .yml ", .lines = {"waymark-policy:*"},
+    {.name = "yaml", .ends = ".yaml .yml ", .lines = {"waymark-policy*:*"},
      .is_whole = true, .read = read_yaml, .write = policy_text_write},
-    {.name = "csv", .ends = ".csv .tsv ", .lines = {"sep=?", "suffix", "suffix[,; ]*", "*[,; ]suffix", "*[,; ]suffix[,; ]*"},
+    {.name = "csv", .ends = ".csv .tsv ", .lines = {"*suffix*", "*sep=?"},
      .has_header = true, .takes_pool = true, .read = csv_read, .write = csv_write},
-    {.name = "dnsmasq", .ends = "", .lines = {"srv-host*=*", "--srv-host*=*"}, .read = zone_read_dnsmasq},
-    {.name = "unbound", .ends = "", .lines = {"local-data:*", "server:*"}, .read = zone_read_unbound},
-    {.name = "rpz", .ends = ".rpz ", .lines = {"* cname .", "* cname \\*.", "* cname rpz-*", "*.rpz-*", "$origin *rpz*", "*rpz* soa *"},
+    {.name = "dnsmasq", .ends = "", .lines = {"*srv-host*=*"}, .read = zone_read_dnsmasq},
+    {.name = "unbound", .ends = "", .lines = {"*local-data:*", "*server:*"}, .read = zone_read_unbound},
+    {.name = "rpz", .ends = ".rpz ", .lines = {"*[ \t]cname*[ \t].", "*[ \t]cname*[ \t]\\*.", "*rpz-*", "*rpz*[ \t]soa[ \t]*", "$origin*rpz*"},
      .read = zone_read_rpz},
-    {.name = "zone", .ends = ".zone .db .dns ", .lines = {"$origin *", "$ttl *", "* srv *", "* soa *"},
+    {.name = "zone", .ends = ".zone .db .dns ", .lines = {"$origin*", "$ttl*", "*[ \t]srv[ \t]*", "*[ \t]soa[ \t]*"},
      .read = zone_read, .write = zone_write},
     {.name = "publish-list", .ends = "", .takes_pool = true, .needs_pool = true, .read = csv_read_publish_list},
     {.name = "powershell", .ends = "", .write = zone_write_powershell},
@@ -48,66 +48,55 @@ const struct policy_format policy_formats[] = {
 const struct policy_format *policy_format_find(const char *name, bool writes)
 {
     const char *names[ARRAY_LEN(policy_formats)] = {NULL};
-    char list[128], meant[DIAG_MEANT];
-    struct str s;
+    char meant[DIAG_MEANT];
     size_t n = 0;
 
-    str_init(&s, list, sizeof list);
-    for (const struct policy_format *f = policy_formats; f->name; f++) {
-        if (writes ? !f->write : !f->read)
-            continue;
-        if (strcmp(f->name, name) == 0)
-            return f;
-        str_addf(&s, "%s%s", n > 0 ? ", " : "", f->name);
-        names[n++] = f->name;
-    }
-    ctl_fail(EXIT_USAGE, "--format %s: what can be %s is %s%s", name, writes ? "written" : "read",
-             list, diag_meant(name, names, meant));
+    for (const struct policy_format *f = policy_formats; f->name; f++)
+        if (writes ? f->write != NULL : f->read != NULL) {
+            if (strcmp(f->name, name) == 0)
+                return f;
+            names[n++] = f->name;
+        }
+    ctl_fail(EXIT_USAGE, "--format %s is none that can be %s (--help lists them)%s", name,
+             writes ? "written" : "read", diag_meant(name, names, meant));
     return NULL;
 }
 
-/* Is a line of the text, or the first one that is not empty, like one of the format? Without quotes
- * and blanks in front, and with one blank where there are some. */
 static bool has_line(const struct policy_format *f, const char *text)
 {
-    const char *at = text + (strncmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0);
-    char line[LINE] = "";
+    const char *at = text + (strncmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0), *end;
+    char line[LINE];
 
-    while (*at != '\0' && at < text + LOOKED_AT && !(f->has_header && line[0] != '\0')) {
-        size_t n = 0;
-
-        for (; *at != '\0' && *at != '\n'; at++) {
-            bool is_blank = strchr(" \t\r", *at) != NULL;
-
-            if (*at != '"' && n < LINE - 1 && !(is_blank && (n == 0 || line[n - 1] == ' ')))
-                line[n++] = is_blank ? ' ' : *at;
-        }
-        at += *at == '\n';
-        line[n - (n > 0 && line[n - 1] == ' ')] = '\0';
-        for (size_t i = 0; i < ARRAY_LEN(f->lines) && f->lines[i]; i++)
-            if (fnmatch(f->lines[i], line, FNM_CASEFOLD) == 0)
+    for (end = at; *at != '\0' && end < text + LOOKED_AT; at = end) {
+        end = at + strcspn(at, "\r\n");
+        snprintf(line, sizeof line, "%.*s", (int)(end - at), at);
+        for (const char *const *like = f->lines; *like; like++)
+            if (fnmatch(*like, line, FNM_CASEFOLD) == 0)
                 return true;
+        if (f->has_header && line[0] != '\0')
+            return false;
+        end += strspn(end, "\r\n");
     }
     return false;
 }
 
 const struct policy_format *policy_format_guess(const char *path, const char *text, bool has_pool)
 {
-    const struct policy_format *list = NULL;
-    const char *dot = strrchr(path, '.');
-    char end[16] = "";
+    const struct policy_format *list = policy_formats;
+    char end[16] = "-";
 
-    if (dot)
-        snprintf(end, sizeof end, "%s ", dot);
+    if (strrchr(path, '.'))
+        snprintf(end, sizeof end, "%s ", strrchr(path, '.'));
     for (const struct policy_format *f = policy_formats; f->name; f++)
         if (has_line(f, text))
             return f;
     for (const struct policy_format *f = policy_formats; f->name; f++) {
-        if (dot && strstr(f->ends, end) != NULL)
+        if (strstr(f->ends, end))
             return f;
-        list = f->needs_pool ? f : list;
+        if (has_pool && f->needs_pool)
+            list = f;
     }
-    return has_pool ? list : policy_formats;
+    return list;
 }
 
 /* A file in that format, else (NULL) in the one that it looks like, which is said. c: NULL, or the

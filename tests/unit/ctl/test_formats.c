@@ -418,6 +418,7 @@ static const struct guess_row {
     {"the end of a name", "a.b/x.csv", "sufix\n", false, "csv"},
     {"an end that is part of another", "x.ym", "", false, "yaml"},
     {"a name without end", "zone", "", false, "yaml"},
+    {"a list that ends like another", "x.csv", "corp.example\n", true, "csv"},
 };
 
 static void check_guess(void **state)

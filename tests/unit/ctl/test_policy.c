@@ -182,7 +182,7 @@ static const struct row {
     {"import FILE --merge --pool p", DONE, "warning: priority and weight of 1 domains are left: the hosts of pool p", "[z.z]", .text = "z.z, 10, 0\n"},
     {"import FILE --merge --format publish-list", USAGE, "publish-list names no hosts: give --pool POOL", .text = "z.z\n"},
     {"import FILE --merge --pool p", USAGE, "--pool is not for zone, which names its hosts", .text = "_vlmcs._tcp.y.y. SRV 0 0 1688 kms.c.d.\n"},
-    {"import FILE --merge --format powershell", USAGE, "--format powershell: what can be read is yaml, csv, dnsmasq, unbound, rpz, zone, publish-list", .text = ""},
+    {"import FILE --merge --format powershell", USAGE, "--format powershell is none that can be read (--help lists them)", .text = ""},
     {"import FILE --merge --format cvs", USAGE, "; did you mean csv?", .text = ""},
     {"import FILE --merge", DONE, "warning: FILE:1: no port is given", "fill-kms:", .text = "srv-host=_vlmcs._tcp.z.z,kms.c.d\n"},
     {"import FILE --merge", DONE, "3 other lines or records are left\n", "fill-kms:", .text = "server:\n a: b\n c: d\nlocal-data: '_vlmcs._tcp.z.z SRV 0 0 1688 kms.c.d'\n"},
@@ -206,7 +206,7 @@ static const struct row {
      "Add-DnsServerResourceRecord -ZoneName 'x' -Name '_vlmcs._tcp' -Srv -DomainName 'k.c.d' -Priority 0 -Weight 0 -Port 1688 -TimeToLive 0.01:01:01\n",
      .text = HEAD "pools: {p: [k.c.d, {target: l.c.d, priority: 10, weight: 2, port: 1}], q: [k.c.d]}\nrules: {"
                   "a: {suffixes: [., \"*.x.y\", z.y, \xc3\xa4.y], pool: p}, b: {suffixes: [z], action: deny}, c: {suffixes: [x], pool: q, ttl: 3661s}}\n"},
-    {"export --format dnsmasq", USAGE, "--format dnsmasq: what can be written is yaml, csv, zone, powershell"},
+    {"export --format dnsmasq", USAGE, "--format dnsmasq is none that can be written (--help lists them)"},
     {"export --csv", USAGE, "policy export writes --format yaml, csv, zone or powershell"},
     {"import FILE --replace --yes;export --format zone", DONE,
      "_vlmcs._tcp. 300 IN SRV 0 0 1688 k.c.d.\n_vlmcs._tcp. 300 IN SRV 10 0 1 l.c.d.\n"
