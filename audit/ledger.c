@@ -784,9 +784,11 @@ int ledger_head(struct ledger *l, char *out, size_t size)
     struct str s;
     int rc = know(l);
 
-    if (rc != 0 || !l->untold || l->segment.first == 0)
+    if (rc != 0 || !l->untold)
         return rc != 0 ? rc : 1;
-    chain_head(l->chain, head);
+    memcpy(head, l->segment.before, sizeof head);
+    if (l->segment.first != 0)
+        chain_head(l->chain, head);
     str_init(&s, out, size);
     for (size_t i = 0; i < sizeof head; i++)
         str_addf(&s, "%02x", head[i]);

@@ -432,9 +432,9 @@ static const char forget_all[] = "UPDATE client SET name='forgotten-'||id,salt=N
  * digest made of it; the digest goes, which would tell whose they are. */
 static const char forget_part[] =
     "INSERT OR IGNORE INTO blind SELECT s.id,commitment(digest,s.id) FROM story s,client c WHERE c.name=?1;"
-    "INSERT INTO client(name,digest,first,last,event,questions,attempts) SELECT"
-    " 'forgotten-'||(SELECT seq+1 FROM sqlite_sequence WHERE name='client'),randomblob(16),min(ms),max(ms),max(id),"
-    "count(*),count(*) FROM story WHERE gone;"
+    "INSERT INTO client(name,digest,first,last,event) SELECT"
+    " 'forgotten-'||(SELECT seq+1 FROM sqlite_sequence WHERE name='client'),randomblob(16),min(ms),max(ms),max(id)"
+    " FROM story WHERE gone;"
     "UPDATE event SET client=(SELECT max(id) FROM client) WHERE id IN(SELECT id FROM story WHERE gone);"
     "UPDATE event SET previous=ifnull((SELECT max(s.id) FROM story s WHERE s.id<event.id AND s.gone="
     "(SELECT gone FROM story o WHERE o.id=event.id)),0) WHERE id IN(SELECT id FROM story);"

@@ -10,6 +10,9 @@
  *   pass T    steps T (as the writer asks for) [SLOW N (a commit takes SLOW, N questions a step)]
  *   commit    restart    ring SIZE    quiet (until pruning ends)    disk SIZE (0: no limit)
  *   limit KEY N    control KIND TEXT    stat NAME N
+ *   verify WHOLE FIRST LAST (1: the chain is whole, 0: it is broken)    change STATEMENT (by others; breaks may not fail)
+ *   head (remembers the head)    proves N (it is that of record N; 0: of none)
+ *   forget NAME [SINCE UNTIL] => N    prune BEFORE => N
  *   close, and what then befalls the file:    cut SIZE    nonsense FROM    number AT N
  *   refused WHY (by writer and reader, and left alone)    reads ERRNO
  *   expect SELECT => VALUES    ? SELECT => VALUES (after a commit), without the word SELECT
@@ -18,16 +21,21 @@
  * what was asked, and so are the sums of clients, hours and suffixes.
  */
 #include <signal.h>
+#include <sqlite3.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "audit/verify.h"
 #include "tests/unit/audit/bench.h"
 
 #define Q1 "q 10.0.0.1 "
 #define TEN "1234567890"
 #define MANY Q1 "a.example times 4000; commit; "
 #define MADE Q1 "a.example times 1000; close; "
+#define CHAIN                                                                                      \
+    Q1 "a.example; q 10.0.0.2 b.example; " Q1                                                      \
+       "a.example filled r; control settings x; commit; restart;" Q1 "a.example; commit;"
 #define START "2023-11-14T22:13:20.000Z"
 
 /* clang-format off */
@@ -164,7 +172,7 @@ static const struct script {
      "? question FROM events WHERE sequence=2 => _vlmcs._tcp.e\\."},
     {"what only removed events have in common goes, twenty thousand events later",
      "ring 8388608;" Q1 "old.example filled r; commit; pass 91d; quiet;"
-     "expect (SELECT count(*) FROM events),count(rule) FROM answer => 1 1;"
+     "expect (SELECT count(*) FROM events),count(rule) FROM answer => 2 1;"
      "q 10.0.0.2 b.example again 21000; commit; pass 91d; q 10.0.0.2 b.example; commit; quiet;"
      "expect count(rule),(SELECT count(*) FROM events WHERE kind IS NULL) FROM answer => 0 0;"
      "expect outcome FROM events WHERE kind='event' => missing"},
@@ -188,6 +196,79 @@ static const struct script {
      "commit; disk 8192; steps 14s 0 1000; control settings changed; disk 0; commit;"
      "expect count(*) FROM events WHERE kind='settings' => 1;"
      "expect sum(count)>0,sum(count)=(SELECT value FROM meta WHERE name='dropped') FROM gaps => 1 1"},
+    {"a chain over commits, control records and restarts",
+     "verify 1 0 0;" Q1 "a.example; commit; verify 1 1 1; control settings x; q 10.0.0.2 b.example filled r times 3; restart;"
+     "verify 1 1 5;" Q1 "A.example second asked x.y; commit; verify 1 1 6; expect count(*),min(last),max(last) FROM chain => 3 1 6"},
+    {"a segment ends after a thousand records, or ten minutes",
+     Q1 "a.example times 1000; commit;" Q1 "b.example; pass 10m;" Q1 "b.example; pass 1ms;" Q1 "b.example; commit; verify 1 1 1003;"
+     "expect group_concat(last) FROM chain => 1000,1002,1003"},
+    {"a chain with what has no row, and with pseudonyms",
+     "limit clients 1; limit suffixes 1; limit privacy 2;" Q1 "a.example; q 10.0.0.2 b.example; q 10.0.0.3 c\\255.example; restart;"
+     "q 2001:db8::1 a.example; commit; verify 1 1 4"},
+    {"a chain over more clients than there are rows in memory",
+     "ring 33554432; limit clients 100000;" Q1 "a.example times 66000; q 10.0.0.7 b.example filled r; commit; verify 1 1 66001"},
+    {"a chain over a commit that failed",
+     Q1 "a.example; commit; disk 65536;" Q1 "a.example again 3000; steps 4s; disk 0; steps 1s; verify 1 1 3001"},
+    {"a chain of which the beginning was removed", Q1 "a.example times 900; commit; pass 2d;" Q1 "b.example; commit;"
+     "pass 89d; quiet; verify 1 901 903;" Q1 "b.example; commit; verify 1 901 904"},
+    {"a chain of which all was removed", Q1 "a.example; commit; pass 91d; quiet; verify 1 2 3;" Q1 "b.example; commit; verify 1 2 4"},
+    {"a head proves all up to its record", Q1 "a.example; commit; head; proves 1;" Q1 "b.example; commit; proves 1; head;"
+     "q 10.0.0.2 a.example; commit; restart; proves 2; change UPDATE event SET ms=1 WHERE id=3; proves 2;"
+     "change UPDATE event SET ms=1 WHERE id=1; proves 0"},
+    {"the head is told once an hour, if something came", "pass 1m;" Q1 "a.example; commit; pass 59m; commit;"
+     "expect count(*) FROM event => 1; pass 1m; steps 200ms; ? kind,length(note),substr(note,65) FROM events WHERE sequence=2"
+     " => head 79  up to record 1; pass 10h; steps 200ms; expect count(*) FROM event => 2"},
+    {"who else writes is noticed", Q1 "a.example; commit; change UPDATE client SET name='x',salt=NULL;" Q1 "a.example; commit;"
+     "expect group_concat(name||questions) FROM client => x1,10.0.0.11; verify 1 1 2"},
+    {"a forgotten client", Q1 "a.example; q 10.0.0.2 a.example;" Q1 "b.example; commit; forget 10.0.0.1 => 2; verify 1 1 4;"
+     "expect min(address),max(address) FROM clients => 10.0.0.2 forgotten-1; expect count(salt) FROM client => 1;"
+     "expect kind,note FROM events WHERE sequence=4 => forget 2 records of a client, by tester;"
+     Q1 "c.example; commit; ? group_concat(address) FROM events WHERE kind='event' => forgotten-1,10.0.0.2,forgotten-1,10.0.0.1;"
+     "verify 1 1 5; forget 10.0.0.9 => -2; expect count(*) FROM event => 5; forget 10.0.0.1 => 1; verify 1 1 6"},
+    {"a client that is in the ledger alone is forgotten, too",
+     "limit rate 1;" Q1 "a.example; q 10.0.0.2 a.example; commit; forget 10.0.0.2 => 0; expect max(address) FROM clients => forgotten-2"},
+    {"clients without a row are forgotten", "limit clients 1;" Q1 "a.example; q 10.0.0.2 a.example; q 10.0.0.3 a.example; commit;"
+     "forget 10.0.0.2 => 1; verify 1 1 4; expect group_concat(address) FROM events => 10.0.0.1,forgotten,10.0.0.3"},
+    {"a client is forgotten for a time", Q1 "a.example; pass 1m;" Q1 "b.example; pass 1m;" Q1 "c.example; commit;"
+     "forget 10.0.0.1 1700000060000 1700000120000 => 1; verify 1 1 4;"
+     "expect group_concat(address),group_concat(previous) FROM events => 10.0.0.1,forgotten-2,10.0.0.1 0,0,1;"
+     "expect (SELECT first_asked||last_asked FROM clients WHERE address='forgotten-2'),count(digest),count(salt),"
+     "count(DISTINCT digest) FROM client => 2023-11-14T22:14:20.000Z2023-11-14T22:14:20.000Z 2 0 2;"
+     Q1 "d.example; commit; ? previous FROM events WHERE suffix='d.example' => 3; verify 1 1 5;"
+     "forget 10.0.0.1 1700000060000 1700000120000 => -2; forget 10.0.0.1 0 1700000060000 => 1;"
+     "forget 10.0.0.1 => 2; verify 1 1 7; expect count(*) FROM events WHERE address='10.0.0.1' => 0"},
+    {"records that are removed by hand", Q1 "a.example times 3; commit; pass 1h;" Q1 "b.example; commit; pass 1h;" Q1 "b.example; commit;"
+     "prune 1700003600000 => 3; verify 1 4 8; ? note,count FROM gaps => by hand 3; prune 1700003600000 => 0; verify 1 4 8"},
+    {"a change is found: time", CHAIN "change UPDATE event SET ms=ms+1 WHERE id=3; verify 0 1 5"},
+    {"a change is found: latency", CHAIN "change UPDATE event SET latency_us=1 WHERE id=3; verify 0 1 5"},
+    {"a change is found: real_ms", CHAIN "change UPDATE event SET real_ms=1 WHERE id=3; verify 0 1 5"},
+    {"a change is found: port", CHAIN "change UPDATE event SET port=9 WHERE id=3; verify 0 1 5"},
+    {"a change is found: DNS ID", CHAIN "change UPDATE event SET dns_id=9 WHERE id=3; verify 0 1 5"},
+    {"a change is found: flags", CHAIN "change UPDATE event SET bits=bits|1 WHERE id=3; verify 0 1 5"},
+    {"a change is found: policy serial", CHAIN "change UPDATE event SET serial=9 WHERE id=3; verify 0 1 5"},
+    {"a change is found: case of the name", CHAIN "change UPDATE event SET asked='_vlmcs._TCP.a.example' WHERE id=3; verify 0 1 5"},
+    {"a change is found: who asked", CHAIN "change UPDATE event SET client=3-client WHERE id=3; verify 0 1 5"},
+    {"a change is found: an address", CHAIN "change UPDATE client SET name='10.9.9.9' WHERE id=1; verify 0 1 5"},
+    {"a change is found: a salt", CHAIN "change UPDATE client SET salt=randomblob(16) WHERE id=1; verify 0 1 5"},
+    {"a change is found: a client as if it were forgotten", CHAIN "change UPDATE client SET name='x',salt=NULL,digest=randomblob(16) WHERE id=1; verify 0 1 5"},
+    {"a change is found: a digest that is cut", CHAIN "change UPDATE client SET digest='' WHERE id=1; verify 0 1 5"},
+    {"a change is found: suffix of a record", CHAIN "change UPDATE event SET suffix=3-suffix WHERE id=3; verify 0 1 5"},
+    {"a change is found: a suffix", CHAIN "change UPDATE suffix SET name='x.example' WHERE id=1; verify 0 1 5"},
+    {"a change is found: answer of a record", CHAIN "change UPDATE event SET answer=1 WHERE id=3; verify 0 1 5"},
+    {"a change is found: an answer", CHAIN "change UPDATE answer SET answer='evil.example:1688' WHERE id=3; verify 0 1 5"},
+    {"a change is found: NULL for an empty text", CHAIN "change UPDATE answer SET unapproved=NULL WHERE id=3; verify 0 1 5"},
+    {"a change is found: an answer that is gone", CHAIN "change DELETE FROM answer WHERE id=1; verify 0 1 5"},
+    {"a change is found: a note", CHAIN "change UPDATE answer SET note='y' WHERE id=4; verify 0 1 5"},
+    {"a change is found: a record that is gone", CHAIN "change DELETE FROM event WHERE id=3; verify 0 1 5"},
+    {"a change is found: the first", CHAIN "change DELETE FROM event WHERE id=1; verify 0 1 5"},
+    {"a change is found: the last", CHAIN "change DELETE FROM event WHERE id=5; verify 0 1 5"},
+    {"a change is found: numbers closed up", CHAIN "change DELETE FROM event WHERE id=3; change UPDATE event SET id=id-1 WHERE id>3; verify 0 1 5"},
+    {"a change is found: a record that was added", CHAIN "change INSERT INTO event(id,ms,answer) VALUES(6,1,4); verify 0 1 5"},
+    {"a change is found: two that changed places", CHAIN "change UPDATE event SET id=9 WHERE id=2; change UPDATE event SET id=2 WHERE id=3; change UPDATE event SET id=3 WHERE id=9; verify 0 1 5"},
+    {"a change is found: a segment", CHAIN "change DELETE FROM chain WHERE id=1; verify 0 1 5"},
+    {"a change is found: the head before a segment", CHAIN "change UPDATE chain SET before=zeroblob(32) WHERE id=5; verify 0 1 5"},
+    {"a change is found: a head", CHAIN "change UPDATE chain SET head=zeroblob(32) WHERE id=1; verify 0 1 5"},
+    {"a change is found: what stands for a client", CHAIN "change INSERT INTO blind VALUES(3,zeroblob(16)); verify 0 1 5"},
     {"cut within its head", MADE "cut 60; refused damaged"},
     {"its last page lost", MADE "cut 61440; refused damaged"},
     {"another file", MADE "nonsense 0; refused damaged"},
@@ -410,6 +491,46 @@ static void refused(struct bench *b, const char *why)
     assert_int_equal(before.st_mtim.tv_nsec, after.st_mtim.tv_nsec);
 }
 
+/* By another connection. */
+static void change(const struct bench *b, const char *sql)
+{
+    sqlite3 *db;
+
+    assert_int_equal(sqlite3_open(b->file, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_true(sqlite3_changes(db) > 0);
+    sqlite3_close(db);
+}
+
+static uint8_t head[CHAIN_HEAD];
+
+static struct audit_verified verify(const struct bench *b)
+{
+    struct audit_verified v;
+    struct audit_store *r;
+
+    assert_int_equal(audit_store_open(&r, b->dir, 0, NULL), 0);
+    assert_int_equal(audit_verify(r, head, NULL, NULL, &v), 0);
+    audit_store_close(r);
+    return v;
+}
+
+/* As the tool does, while the daemon's own writer is open. */
+static void take_out(struct bench *b, bool forget, char *at)
+{
+    const char *name = forget ? next(&at) : NULL, *want = strstr(at, "=> ") + 3;
+    const uint64_t from = *at != '=' ? number(&at) : 0, to = *at != '=' ? number(&at) : 0;
+    struct audit_writer *w;
+    uint64_t n = 0;
+    int rc;
+
+    assert_int_equal(audit_writer_open(&w, b->dir, "dns1", &b->limits, NULL, 0, NULL), 0);
+    rc = forget ? audit_writer_forget(w, b->now, name, from, to, "tester", &n)
+                : audit_writer_prune(w, b->now, from, "by hand", &n);
+    assert_int_equal(rc < 0 ? rc : (int)n, strtol(want, NULL, 10));
+    audit_writer_close(w, b->now);
+}
+
 static void run(struct bench *b, char *at)
 {
     const char *word = next(&at);
@@ -444,6 +565,24 @@ static void run(struct bench *b, char *at)
         do
             pass(b, wait = audit_writer_step(b->w, b->now, false));
         while (wait <= 100);
+    } else if (IS("verify")) {
+        struct audit_verified v = verify(b);
+
+        assert_int_equal(v.broken[0] == '\0', number(&at));
+        if (v.broken[0] == '\0') {
+            assert_int_equal(v.first, number(&at));
+            assert_int_equal(v.last, number(&at));
+        }
+    } else if (IS("head")) {
+        struct audit_verified v = verify(b);
+
+        memcpy(head, v.head, sizeof head);
+    } else if (IS("proves")) {
+        assert_int_equal(verify(b).found, number(&at));
+    } else if (IS("change")) {
+        change(b, at);
+    } else if (IS("forget") || IS("prune")) {
+        take_out(b, IS("forget"), at);
     } else if (IS("commit")) {
         commit(b);
     } else if (IS("cut")) {
