@@ -149,9 +149,8 @@ static void resolved(struct probe *p)
     }
     is->n_addresses = (uint8_t)policy_sort_unique(is->addresses, is->n_addresses,
                                                   sizeof is->addresses[0], policy_prefix_compare);
-    if (is->n_addresses != t->n_addresses || is->ttl != t->ttl ||
-        memcmp(is->addresses, t->addresses, is->n_addresses * sizeof is->addresses[0]) != 0)
-        p->home->changed = true;
+    p->home->changed |=
+        is->ttl != t->ttl || memcmp(is->addresses, t->addresses, sizeof t->addresses) != 0;
     memcpy(t->addresses, is->addresses, sizeof t->addresses);
     t->n_addresses = is->n_addresses;
     t->ttl = is->ttl;
@@ -183,8 +182,7 @@ static void on_answer(void *context, const struct real *r)
         is->addresses[is->n_addresses++] = a;
         is->ttl = rr.ttl < is->ttl ? rr.ttl : is->ttl;
     }
-    p->unsure |=
-        r->image == NULL || r->stale || (r->verdict != VERDICT_PRESENT && !real_is_negative(r));
+    p->unsure |= r->image == NULL || (r->verdict != VERDICT_PRESENT && !real_is_negative(r));
     if (p->type == TYPE_A) {
         p->type = TYPE_AAAA;
         resolve(p);
@@ -226,8 +224,7 @@ static void begin_probe(struct probe *p)
     p->busy = true;
     p->home->n_busy++;
     p->unsure = false;
-    p->is.n_addresses = 0;
-    p->is.ttl = TTL_MAX_S;
+    p->is = (struct health_target){.ttl = TTL_MAX_S};
     p->type = TYPE_A;
     if (p->t.is_pinned)
         try_all(p);

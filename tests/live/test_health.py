@@ -77,7 +77,8 @@ def given(w):
 
 
 def state(w, host):
-    return next(h for h in w.api('GET', '/v1/health')[1]['hosts'] if h['host'] == host)
+    known = w.api('GET', '/v1/health')[1]['hosts']
+    return next((h for h in known if h['host'] == host), {'state': None, 'addresses': None, 'last_error': None})
 
 
 class Client(threading.Thread):
@@ -146,6 +147,33 @@ def test_a_slow_host_stays(nsd, waymark, hosts):
     n = len(hosts[0].take())  # which makes room
     wait_for(lambda: len(hosts[0].take()) > n, 'the probe that waited')
     assert state(w, 'kms01.contoso.com')['last_error'] is None
+
+
+def test_one_address_is_enough(nsd, waymark, hosts):
+    text = policy(hosts[:1]).replace('127.0.0.1]', '127.0.0.1, 127.0.0.2]')
+    hosts[0].block()
+    w = waymark(PROBING, upstream=nsd.port, policy=text)
+    wait_for(lambda: len(hosts[1].take()) > 3, 'probes')
+    assert (state(w, 'kms01.contoso.com')['state'], state(w, 'kms01.contoso.com')['last_error']) == ('up', None)
+    hosts[0].stop()
+    n = len(hosts[1].take())
+    wait_for(lambda: len(hosts[1].take()) > n + 3, 'more probes')
+    assert state(w, 'kms01.contoso.com')['last_error'] is None
+    hosts[1].stop()
+    wait_for(lambda: state(w, 'kms01.contoso.com')['state'] == 'down', 'that none is left')
+
+
+def test_a_failed_probe_is_repeated_soon(nsd, waymark, hosts):
+    hosts[0].stop()
+    w = waymark({'kms': {'probe-interval': '8s'}}, upstream=nsd.port, policy=policy(hosts))
+    wait_for(lambda: given(w) == ['kms02'], 'the second failure', patience=6)
+
+
+def test_the_shortest_interval(nsd, waymark, hosts):
+    began = time.monotonic()
+    waymark({'kms': {'probe-interval': '1ms'}}, upstream=nsd.port, policy=policy(hosts))
+    wait_for(lambda: len(hosts[0].take()) > 5, 'some probes')
+    assert len(hosts[0].got) <= (time.monotonic() - began) / 0.08 + 1
 
 
 def test_a_pinned_host_gets_its_clients_first(nsd, waymark, hosts):
@@ -232,7 +260,7 @@ def test_addresses_that_are_pinned_while_the_name_is_asked_for(waymark, hosts):
         go_on.wait(10)
         return reply(q, '300 A 127.0.0.9') if q.question[0].rdtype == 1 else reply(q)
     upstream = Fake(answer)
-    host = f'kms01.contoso.com:{hosts[0].port}'
+    host, other = f'kms01.contoso.com:{hosts[0].port}', f'kms02.contoso.com:{hosts[0].port}'
     w = waymark(PROBING, upstream=upstream.port, policy=f'waymark-policy: 1\npools: {{p: [{host}]}}\n' + RULE)
     try:
         wait_for(asked.is_set, 'the question for the name')
@@ -242,6 +270,12 @@ def test_addresses_that_are_pinned_while_the_name_is_asked_for(waymark, hosts):
         wait_for(lambda: state(w, 'kms01.contoso.com')['state'] == 'up', 'a probe')
         wait_for(lambda: len(hosts[0].take()) > 1, 'more probes')
         assert state(w, 'kms01.contoso.com')['addresses'] == ['127.0.0.1']
+        go_on.clear()
+        w.ctl('policy', 'pool', 'set', 'p', other + ',address=127.0.0.1')
+        wait_for(lambda: state(w, 'kms02.contoso.com')['addresses'] == ['127.0.0.1'], 'the address of another one')
+        w.ctl('policy', 'pool', 'set', 'p', other)
+        wait_for(lambda: state(w, 'kms02.contoso.com')['addresses'] == [], 'that it is no longer the address')
+        go_on.set()
         w.ctl('policy', 'pool', 'set', 'p', host)  # the name is asked for again
         wait_for(lambda: state(w, 'kms01.contoso.com')['addresses'] == ['127.0.0.9'], 'that of the name')
     finally:
