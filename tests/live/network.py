@@ -185,7 +185,8 @@ class Network:
                 pass
             os.close(ours)
             code = child.wait(PATIENCE)
-        return Done(code, self.there(out.decode(errors='replace').replace('\r\n', '\n')))
+        text = re.sub('[^\n]*\x1b\\[K', '', out.decode(errors='replace').replace('\r\n', '\n'))  # progress leaves nothing
+        return Done(code, self.there(text))
 
     def finish(self):
         finish(self.made)

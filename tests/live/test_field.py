@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What administrators report when Windows does not find its KMS host, situation by situation, with real servers behind Waymark.
 
-The numbers are those of the table in docs/article.md. Not here, because no DNS server sees it:
-F7   the list of suffixes stands under the old registry key: the host publishes nothing, and says nothing to us; F1 is what is seen of it.
-F14  cloned images share one machine ID, and the host counts them as one: that is in the request to the host, after its name is found.
+F1   wrong suffix             F6   second host cannot publish       F11  host cached or set by hand
+F2   workgroup                F7   publish list in the old key      F12  count spread over hosts
+F3   record without suffix    F8   server drops SRV                 F13  port changed on the host
+F4   typing errors            F9   second server without record     F15  new child zone
+F5   host that is gone        F10  late answers
+Not here: F14, cloned images that the host counts as one. Their machine ID is in the request to the host, which no DNS server sees.
 """
 import contextlib
 import sqlite3
@@ -29,6 +32,26 @@ ZONES = {
     'typo.example': 'vlmcs._tcp SRV 0 0 1688 kms01.contoso.com.\n_vmlcs._tcp SRV 0 0 1688 kms01.contoso.com.\n',
     'wildcard.example': '* A 10.9.0.9\n',
 }
+
+
+# What doctor looks at connects to its hosts, so their addresses are of loopback.
+HOST = 'kms A 127.0.0.5\n'
+SLIPS = {
+    '.': '_vlmcs._tcp SRV 0 0 1688 kms.bare.example.\n',
+    'bare.example': HOST,
+    'good.example': '_vlmcs._tcp SRV 0 0 1688 kms\n' + HOST,
+    'typo.example': 'vlmcs._tcp SRV 0 0 1688 kms\n_vmlcs._tcp SRV 0 0 1688 kms\n' + HOST,
+    'address.example': '_vlmcs._tcp SRV 0 0 1688 127.0.0.5.\n',
+    'dot.example': '_vlmcs._tcp SRV 0 0 1688 kms.good.example\n',
+    'port.example': '_vlmcs._tcp SRV 0 0 0 kms\n' + HOST,
+}
+
+
+@pytest.fixture(scope='module')
+def slips():
+    server = Nsd(zones=SLIPS)
+    yield server
+    server.finish()
 
 
 @pytest.fixture(scope='module')
@@ -111,6 +134,57 @@ def test_f4_typo_in_the_zone_is_filled(real, waymark):
     assert found(w, 'typo.example') == NO_NAME
     fill(w, 'typo.example', '--host', 'kms01.contoso.com')
     assert found(w, 'typo.example') == [KMS01]
+
+
+def findings(w, *words):
+    """What doctor finds, with the texts of each: {('D4', subject): text}."""
+    done = w.json('doctor', *words, ok=7)
+    assert all(f['remedy'] and f['article'] for f in done['findings'])
+    return {(f['id'], f['subject']): f['text'] for f in done['findings']}
+
+
+# The suffix that doctor is asked for -> the check that finds it, what is wrong, a word of how.
+FOUND = {
+    'f3: a record without a suffix': ('bare.example', 'D4', '127.0.0.1:{port}', 'no client does'),
+    'f3: and the suffix has none': ('bare.example', 'D3', 'bare.example', NO_NAME),
+    'f4: no underscore': ('typo.example', 'D4', 'vlmcs._tcp.typo.example', 'slip of the pen'),
+    'f4: letters swapped': ('typo.example', 'D4', '_vmlcs._tcp.typo.example', 'slip of the pen'),
+    'f4: an address as host': ('address.example', 'D4', '127.0.0.5:1688', 'name of a host'),
+    'f4: no dot behind the host': ('dot.example', 'D5', 'kms.good.example.dot.example:1688', 'no address'),
+    'f4: port 0': ('port.example', 'D4', 'kms.port.example:0', 'nobody connects'),
+    'f5, f13: nobody listens at the host': ('good.example', 'D6', 'kms.good.example:1688', 'Connection refused'),
+}
+
+
+@pytest.mark.parametrize('row', FOUND)
+def test_doctor_finds(slips, waymark, row):
+    suffix, check, subject, said = FOUND[row]
+    found_there = findings(waymark(upstream=slips.port), '--suffix', suffix)
+    assert said in found_there[check, subject.format(port=slips.port)], found_there
+
+
+def test_f7_doctor_finds_the_host_that_is_up_and_does_not_publish(slips, waymark, request):
+    """Whatever the cause in the host's registry: it accepts, and its own zone has no record."""
+    host = Kms('127.0.0.5', free_port())
+    request.addfinalizer(host.stop)
+    w = waymark(upstream=slips.port)
+    fill(w, 'branch.example', '--host', f'kms.typo.example:{host.port}')
+    done = w.json('doctor', '--suffix', 'branch.example', ok=7)
+    (one,) = [f for f in done['findings'] if f['id'] == 'D13']
+    assert one['subject'].startswith('kms.typo.example') and 'SoftwareProtectionPlatform' in one['remedy'], one
+
+
+def test_f8_doctor_finds_the_server_that_filters_the_question(slips, waymark, peers):
+    proxy = peers(Dnsmasq, zones=[], waymark=0, rest=slips.port, more='filterwin2k\n')
+    assert 'SRV' in findings(waymark(upstream=proxy.port), '--suffix', 'good.example')['D2', f'127.0.0.1:{proxy.port}']
+    done = waymark(upstream=slips.port).json('doctor', '--suffix', 'good.example', ok=7)
+    assert [c['result'] for c in done['checks'] if c['id'] == 'D2'] == ['ok']
+
+
+def test_f9_doctor_finds_the_second_server_that_lacks_the_record(slips, real, waymark):
+    w = waymark(upstream=slips.port)
+    assert 'NXDOMAIN' in findings(w, '--suffix', 'good.example', '--resolver', f'127.0.0.1:{real.port}')['D9', 'good.example']
+    assert not [f for f in findings(w, '--suffix', 'good.example', '--resolver', f'127.0.0.1:{slips.port}') if f[0] == 'D9']
 
 
 def test_f5_host_that_is_gone_leaves_the_answer(real, waymark):
