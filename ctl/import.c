@@ -229,23 +229,30 @@ static void add_hosts(struct policy *p, struct policy_pool **pool, const char *n
     }
 }
 
+bool import_rule_name(struct policy_rule *r)
+{
+    struct str s;
+
+    str_init(&s, r->name, sizeof r->name);
+    str_addf(&s, "fill-%s", r->pool);
+    for (size_t i = 0; i < r->n_networks; i++)
+        str_addf(&s, "-%s", r->networks[i]);
+    return !s.cut;
+}
+
 static struct policy_rule *add_rule(struct import *in, const struct policy_rule *head,
                                     const char *pool)
 {
     struct policy_rule *r = ctl_checked(policy_add(in->out, POLICY_RULE));
-    struct str s;
 
     *r = *head;
     str_copy(r->pool, POLICY_NAME, pool);
-    str_init(&s, r->name, POLICY_NAME);
-    str_addf(&s, head->name[0] != '\0' ? "%s" : "fill-%s",
-             head->name[0] != '\0' ? head->name : pool);
     r->networks = ctl_alloc(NULL, head->n_networks * sizeof *head->networks);
     for (size_t i = 0; i < head->n_networks; i++) {
-        str_addf(&s, head->name[0] != '\0' ? "" : "-%s", strcpy(r->networks[i], head->networks[i]));
+        memcpy(r->networks[i], head->networks[i], POLICY_NAME);
         r->network_places[i] = head->pool_place;
     }
-    if (s.cut)
+    if (r->name[0] == '\0' && !import_rule_name(r))
         diags_add(in->problems, in->file, head->pool_place.line, 0,
                   "the rule's name would be too long: name it in the column rule");
     return r;
@@ -314,7 +321,7 @@ int import_read(struct import *in, const struct policy_format *format, struct po
     unsigned line = 1;
     int rc = 0;
 
-    *out = (struct policy){.file = ctl_text("%s", in->file), .kept = arena_new()};
+    *out = (struct policy){.file = ctl_text("%s", in->file), .kept = ctl_checked(arena_new())};
     in->out = out;
     for (const char *p = in->text; *p != '\0'; p++)
         line += *p == '\n';

@@ -255,7 +255,6 @@ static int run_fill(struct ctl *c)
     struct policy_rule r;
     struct policy_write w;
     char *unrouted = NULL;
-    struct str s;
     int code, rc = -ENOENT;
 
     if (!pool_name == !ctl_option(c, "--host"))
@@ -274,11 +273,7 @@ static int run_fill(struct ctl *c)
     }
     str_copy(r.pool, sizeof r.pool, pool.name);
     read_networks(&w, &r);
-    str_init(&s, r.name, sizeof r.name);
-    str_addf(&s, "fill-%s", r.pool);
-    for (size_t i = 0; i < r.n_networks; i++)
-        str_addf(&s, "-%s", r.networks[i]);
-    if (s.cut)
+    if (!import_rule_name(&r))
         diags_tell(&w.problems, "the rule's name would be too long: use policy rule set NAME");
     policy_change_add(&w.change, POLICY_RULE, CHANGE_ADD, &r);
     if (code == 0)

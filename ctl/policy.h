@@ -131,6 +131,8 @@ const char *import_record(struct import *, const struct name *, const struct pol
 /* The next line from its first character on, ended by NUL, or NULL; *at moves behind it. */
 char *import_line(struct import *, char **at, unsigned *line);
 void import_progress(const struct import *, const char *at); /* for each line */
+/* fill-POOL[-NETWORK...] for the rule; false: it is too long. */
+bool import_rule_name(struct policy_rule *);
 /* The name that a pool gets from its first host: the first label. */
 void import_pool_name(const struct name *target, char out[POLICY_NAME]);
 

@@ -103,6 +103,21 @@ void policy_change_fini(struct policy_change *c)
     c->replace = c->failed = c->restores = false;
 }
 
+/* The hosts of the file take the place of those of the pool; what else it says stays. */
+static int join_pool(struct store_txn *t, struct policy_pool *p)
+{
+    union policy_object was;
+    int rc = record_get(t, POLICY_POOL, p->name, &was);
+
+    if (rc != 0)
+        return rc == -ENOENT ? 0 : rc;
+    p->allow_public = was.pool.allow_public;
+    p->choice = was.pool.choice;
+    p->pin_clients = was.pool.pin_clients;
+    policy_object_fini(POLICY_POOL, &was);
+    return 0;
+}
+
 int policy_change_make(struct policy_change *c, const struct policy *p, enum policy_how how)
 {
     struct store_record r;
@@ -117,8 +132,15 @@ int policy_change_make(struct policy_change *c, const struct policy *p, enum pol
         const struct store_key table = {1, {(uint8_t)policy_tables[kind]}};
         bool joins = kind == POLICY_RULE && how == POLICY_JOIN;
 
-        for (size_t i = 0; (is = policy_object(p, kind, i)) != NULL; i++)
+        for (size_t i = 0; (is = policy_object(p, kind, i)) != NULL; i++) {
             policy_change_add(c, kind, joins ? CHANGE_ADD : CHANGE_SET, is);
+            if (kind == POLICY_POOL && how == POLICY_JOIN) {
+                int failed = join_pool(c->txn, &p->pools[i]);
+
+                if (failed != 0)
+                    return failed;
+            }
+        }
         if (!c->replace)
             continue;
         STORE_EACH(rc, c->txn, &table, &r) { /* what is not in p goes */
@@ -222,6 +244,11 @@ static int accept_rule(const struct policy_change *all, const struct change *c, 
     if (rc == -ENOENT && policy_actions[r->action].has_pool && r->pool[0] == '\0' &&
         *policy_meant(NULL, all->txn, POLICY_RULE, r->name, meant) != '\0')
         diags_tell(d, "there is no rule %s%s", r->name, meant);
+    if (c->verb == CHANGE_ADD && rc == 0 && all->from != NULL &&
+        (strcmp(was.rule.pool, r->pool) != 0 || was.rule.n_networks != r->n_networks ||
+         memcmp(was.rule.networks, r->networks, r->n_networks * POLICY_NAME) != 0))
+        rc = diags_add(d, all->from->file, r->pool_place.line, 0,
+                       "rule %s is there with another pool or other networks", r->name);
     if (c->verb == CHANGE_ADD && rc == 0) {
         judged = was.rule;
         judged.suffixes = r->suffixes;

@@ -72,7 +72,8 @@ struct policy_change {
 };
 
 /* What is to become of the policy: `from`; or what it is, with the objects of
- * `from`; JOIN: and the suffixes of a rule that is there join it, whose head stays. */
+ * `from`; JOIN: and the suffixes of a rule that is there join it, and the
+ * hosts are those of a pool that is there; what else these say stays. */
 enum policy_how { POLICY_REPLACE, POLICY_MERGE, POLICY_JOIN };
 void policy_change_add(struct policy_change *, enum policy_kind, enum change_verb, const void *is);
 /* Adds what does this, inside the transaction; p is sorted, and stays. 0 or -errno. */

@@ -208,6 +208,12 @@ static const struct row {
                   "a: {suffixes: [., \"*.x.y\", z.y, \xc3\xa4.y], pool: p}, b: {suffixes: [z], action: deny}, c: {suffixes: [x], pool: q, ttl: 3661s}}\n"},
     {"export --format dnsmasq", USAGE, "--format dnsmasq is none that can be written (--help lists them)"},
     {"export --csv", USAGE, "policy export writes --format yaml, csv, zone or powershell"},
+    {"pool set q l.c.d;import FILE --merge", BAD, "FILE:2: rule one is there with another pool or other networks\n", .text = "suffix,pool,rule\nz.z,q,one\n"},
+    {"network set n 10.0.0.0/8;import FILE --merge", BAD, "FILE:2: rule one is there with another pool or other networks\n", .text = "suffix,pool,rule,network\nz.z,p,one,n\n"},
+    {"network set n 10.0.0.0/8;network set m 10.1.0.0/16;rule set one --network n;import FILE --merge", BAD, "FILE:2: rule one is there with another", .text = "suffix,pool,rule,network\nz.z,p,one,m\n"},
+    {"network set n 10.0.0.0/8;rule set one --network n --ttl 1h;import FILE --merge", DONE, "rule  one  changed  +1 -0 suffixes", "networks: [n]\n    pool: p\n    ttl: 1h\n", .text = "suffix,pool,rule,network\nz.z,p,one,n\n"},
+    {"pool set p k.c.d --allow-public --choice pin --pin-clients 9;import FILE --merge", DONE, "pool  p       changed  p.c.d:1688", "  p:\n    allow-public: yes\n    choice: pin\n    pin-clients: 9\n    hosts:\n      - p.c.d\n",
+     .text = "_vlmcs._tcp.z.z. SRV 0 0 1688 p.c.d.\n"},
     {"import FILE --replace --yes;export --format zone", DONE,
      "_vlmcs._tcp. 300 IN SRV 0 0 1688 k.c.d.\n_vlmcs._tcp. 300 IN SRV 10 0 1 l.c.d.\n"
      "; *.x.y of rule a: a zone has no such line\n"
