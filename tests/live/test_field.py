@@ -17,7 +17,7 @@ from ask import discovery
 from conftest import CONTOSO, FABRIKAM
 from process import SLOW, free_port, wait_for
 from test_health import PROBING, Kms
-from upstreams import Dnsmasq, Fake, Nsd, Silent, reply
+from upstreams import Dnsmasq, Fake, Kresd, Named, Nsd, Recursor, Silent, Unbound, reply
 from windows import Windows
 
 KMS01, KMS02, OLD = 'kms01.contoso.com.:1688', 'kms02.contoso.com.:1688', 'kms-old.contoso.com.:1688'
@@ -87,6 +87,18 @@ def test_f1_name_exists_without_a_record(real, waymark):
     assert found(w, 'wildcard.example') == NO_RECORD
     fill(w, 'wildcard.example', '--host', 'kms01.contoso.com')
     assert found(w, 'wildcard.example') == [KMS01]
+
+
+@pytest.mark.parametrize('kind', [Named, Unbound, Recursor, Dnsmasq, Kresd])
+def test_f1_whatever_resolver_is_behind(real, waymark, peers, kind):
+    """The verdict is that of the zones, and so is the answer."""
+    w = waymark({'server': {'workers': 1}}, upstream=peers(kind, zones=[], waymark=1, rest=real.port).port)
+    fill(w, 'fabrikam.local', 'wildcard.example', 'contoso.com', '--host', 'kms02.contoso.com')
+    assert [found(w, s) for s in ('fabrikam.local', 'wildcard.example', 'contoso.com', 'hr.fabrikam.local')] == [
+        [KMS02], [KMS02], [KMS01], NO_NAME]
+    w.audit()
+    assert [e['waymark']['verdict']['name'] for e in w.events() if 'outcome' in e['waymark']] == [
+        'nxdomain', 'nodata', 'unapproved', 'nxdomain']
 
 
 def test_f2_workgroup_machine_with_the_suffix_of_dhcp(real, waymark):
