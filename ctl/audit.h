@@ -54,7 +54,7 @@ extern const struct column audit_client_columns[], audit_target_columns[];
 /* Is another port of the host approved? Then its name is between HOST: and HOST:; (which is behind :9). */
 #define AUDIT_TARGETS SQL_NAMES(SQL_MS, AUDIT_COUNTS ",delivered," SQL_BOOL("unapproved") " AS \"unapproved[]\"," SQL_FIRST(SQL_MS) \
     ",iif(n.unapproved,iif(EXISTS(SELECT 1 FROM host h WHERE NOT h.unapproved AND h.name>rtrim(n.name,'0123456789')" \
-    " AND h.name<rtrim(n.name,'0123456789')||';'),'port','host'),NULL) AS differs,NULL AS state,NULL AS state_since,NULL AS last_error", "target")
+    " AND h.name<rtrim(n.name,'0123456789')||';'),'port','host or address'),NULL) AS differs,NULL AS state,NULL AS state_since,NULL AS last_error", "target")
 /* clang-format on */
 
 /* --- ctl/audit_rows.c. Reads the options of the filter, checks --sort against the columns (NULL: none),

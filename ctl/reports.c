@@ -109,7 +109,8 @@ static const struct column shadow_columns[] = {
     " AND passed>missing+failed AND NOT " VERDICTS("'unapproved'") " ORDER BY clients DESC LIMIT 50;" \
     DROP("place") "CREATE TEMP TABLE place AS SELECT s.suffix AS suffix,net(c.name) AS net,count(*) AS clients,max(s.last) AS last" \
     " FROM client_suffix s JOIN client c ON c.id=s.id/16" \
-    " WHERE s.suffix IN(SELECT id FROM wrong UNION ALL SELECT id FROM works) GROUP BY 1,2;" \
+    " WHERE s.suffix IN(SELECT id FROM wrong UNION ALL SELECT id FROM works)" \
+    " AND s.outcome<>(SELECT id FROM outcome WHERE word='update') GROUP BY 1,2;" \
     DROP("instead") "CREATE TEMP TABLE instead AS SELECT net,name,max(p.clients) FROM place p JOIN works w ON w.id=p.suffix GROUP BY 1;" \
     "CREATE INDEX temp.instead_by_net ON instead(net);"
 #define RIGHT \

@@ -367,10 +367,12 @@ static struct result find_result(const struct policy_match *m, int shadow,
     return r;
 }
 
-int policy_is_approved(struct policy_reader *r, const struct name *target, uint16_t port)
+int policy_is_approved(struct policy_reader *r, const struct name *target, uint16_t port,
+                       struct policy_pool *pool)
 {
     struct store_record record;
-    struct store_key k;
+    struct store_key k, of;
+    char name[POLICY_NAME];
     int rc;
 
     if (target->labels == 0) /* "no service here", which names no host */
@@ -379,7 +381,19 @@ int policy_is_approved(struct policy_reader *r, const struct name *target, uint1
     if (k.len == 0) /* longer than any */
         return 0;
     rc = store_step(r->txn, STORE_SEEK, &k, k.len, &record);
-    return rc == 0 ? 1 : rc == -ENOENT ? 0 : rc;
+    for (; rc == 0; rc = store_step(r->txn, STORE_NEXT, &k, k.len, &record)) {
+        if (pool == NULL || record.key.len == k.len) /* listed by its name */
+            return 1;
+        if (!record_name(name, record.key.data + k.len, record.key.len - k.len))
+            return -EBADMSG;
+        key_named(&of, TABLE_POOL, name);
+        rc = store_get(r->txn, &of, &record.value);
+        if (rc != 0 || !pool_read(pool, &record.value))
+            return -EBADMSG;
+        if (pool->allow_public)
+            return 1;
+    }
+    return rc == -ENOENT ? 0 : rc;
 }
 
 static int decide(struct policy_reader *r, const struct policy_ask *ask,
@@ -395,7 +409,8 @@ static int decide(struct policy_reader *r, const struct policy_ask *ask,
 
     /* Marks the targets that are not approved; the verdict follows from them. */
     for (int i = 0; i < n && rc >= 0; i++) {
-        rc = policy_is_approved(r, &real->srv[i].target, real->srv[i].port);
+        rc = policy_is_approved(r, &real->srv[i].target, real->srv[i].port,
+                                real->srv[i].is_public ? &pool : NULL);
         out->unapproved[i] = rc == 0;
         out->n_unapproved = (uint8_t)(out->n_unapproved + out->unapproved[i]);
     }

@@ -81,8 +81,10 @@ void policy_decide_matched(struct policy_reader *, const struct policy_ask *,
 void policy_decide(struct policy_reader *, const struct policy_ask *, const struct policy_real *,
                    struct policy_decision *out);
 
-/* Is the host in a pool, or listed as approved? 1; 0; -errno. Within store_guarded(). */
-int policy_is_approved(struct policy_reader *, const struct name *target, uint16_t port);
+/* Is the host in a pool, or listed as approved? With room for a pool: and if it has a public address,
+ * listed, or in a pool that allows those? 1; 0; -errno. Within store_guarded(). */
+int policy_is_approved(struct policy_reader *, const struct name *target, uint16_t port,
+                       struct policy_pool *);
 
 /* May a pool give the address of a host of this name? False is certain, and almost free. */
 bool policy_may_be_host(struct policy_reader *, const struct name *);

@@ -172,13 +172,11 @@ static void on_answer(void *context, const struct real *r)
         return; /* it was dropped meanwhile */
     rr_walk_init(&walk, r->image, r->image != NULL ? r->len : 0);
     while (rr_walk_next(&walk, &rr)) {
-        const size_t len = p->type == TYPE_A ? 4 : 16;
-        struct addr a = {.ip = {[10] = 0xff, [11] = 0xff}};
+        struct addr a;
 
-        if (rr.section != SECTION_ANSWER || rr.type != p->type || rr.rdlength != len ||
+        if (rr.section != SECTION_ANSWER || rr.type != p->type || !rr_address(&rr, r->image, &a) ||
             is->n_addresses == POLICY_HOST_ADDRESSES)
             continue;
-        memcpy(a.ip + 16 - len, r->image + rr.rdata_pos, len);
         is->addresses[is->n_addresses++] = a;
         is->ttl = rr.ttl < is->ttl ? rr.ttl : is->ttl;
     }

@@ -51,6 +51,24 @@ static uint64_t negative_ms(const struct view *v, bool kms_name)
                : s->cache.max_negative_ttl_ms;
 }
 
+/* Marks the targets beside which a public address stands that may not ask here: one that may is our
+ * own, whoever else could reach it. */
+static void mark_public(const struct view *v, const struct real *r)
+{
+    struct rr_walk walk;
+    struct addr a;
+    struct rr rr;
+
+    rr_walk_init(&walk, r->image, r->len);
+    while (rr_walk_next(&walk, &rr)) {
+        if (rr.section != SECTION_ADDITIONAL || !rr_address(&rr, r->image, &a) ||
+            addr_is(&a, ADDR_PRIVATE) || settings_access(v->settings, &a, NULL) == ACCESS_ALLOW)
+            continue;
+        for (int i = 0; i < r->n_srv; i++)
+            v->scratch->srv[i].is_public |= name_equal_fold(rr.owner, &v->scratch->srv[i].target);
+    }
+}
+
 /* The records that a decision is made on; an answer that cannot be read is `other`. */
 static void read_srv_set(const struct view *v, struct query *q)
 {
@@ -63,6 +81,8 @@ static void read_srv_set(const struct view *v, struct query *q)
         r->verdict = VERDICT_OTHER;
         r->n_srv = 0;
     }
+    if (r->n_srv > 0)
+        mark_public(v, r);
 }
 
 /* What is kept under the key, into r: fresh, or expired as far as serve-stale still allows. */

@@ -137,32 +137,26 @@ static json_t *tell_outputs(const struct daemon *d, json_t *problems)
 }
 
 /* Is the host that the audit calls NAME:PORT approved now? Not known: yes, then no rule acts either. */
-static bool is_approved(const struct view *v, const char *host)
+static bool is_approved(const struct view *v, const char *text)
 {
-    const char *colon = strrchr(host, ':');
-    char text[NAME_TEXT];
-    struct name name;
-    uint64_t port;
+    struct policy_host h;
     int rc;
 
-    if (colon == NULL || (size_t)(colon - host) >= sizeof text ||
-        number_parse(&port, colon + 1, UINT16_MAX) != 0)
-        return true; /* (other) */
-    snprintf(text, sizeof text, "%.*s", (int)(colon - host), host);
-    if (name_parse(&name, text) != 0 || !view_policy(v))
+    if (host_parse(&h, text) != NULL || !view_policy(v))
         return true;
-    store_guarded(rc, v->policy->txn, policy_is_approved(v->policy, &name, (uint16_t)port));
+    store_guarded(rc, v->policy->txn, policy_is_approved(v->policy, &h.target, h.port, NULL));
     return rc != 0;
 }
 
-/* The hosts that the real DNS has named within a week, which the policy did not approve then and
- * does not now. */
+/* The hosts that the real DNS has named within a week, and the policy did not approve: as it is now,
+ * or was then and does not now. */
 static void find_unapproved(const struct daemon *d, json_t *list)
 {
-    static const char sql[] = "SELECT name FROM host WHERE unapproved>0 AND last>?1-604800000"
+    static const char sql[] = "SELECT name,last FROM host WHERE unapproved>0 AND last>?1-604800000"
                               " ORDER BY last DESC LIMIT 1000";
     const struct view *v = d->own->listen.view;
     json_t *hosts = json_array(), *host;
+    struct policy_counts policy = {.time_ms = UINT64_MAX / 2};
     struct audit_store *audit = NULL;
     char dir[PATH_MAX], now[NUMBER_TEXT];
     const char *newest = NULL, *name;
@@ -174,10 +168,12 @@ static void find_unapproved(const struct daemon *d, json_t *list)
     if (d->auditor.writer != NULL && audit_store_open(&audit, dir, 0, NULL) == 0)
         (void)audit_query(audit, sql, now, hosts);
     audit_store_close(audit);
+    if (d->policy != NULL)
+        (void)policy_store_counts(d->policy, &policy);
     json_array_foreach(hosts, i, host)
     {
         name = json_string_value(json_object_get(host, "name"));
-        if (!is_approved(v, name)) {
+        if (number_of(host, "last") > (json_int_t)policy.time_ms || !is_approved(v, name)) {
             newest = newest != NULL ? newest : name;
             n++;
         }

@@ -11,6 +11,8 @@
  */
 #include "wire/message.h"
 
+#include "base/addr.h"
+
 #include <errno.h>
 
 /* clang-format off */
@@ -250,6 +252,17 @@ bool rr_walk_next(struct rr_walk *w, struct rr *rr)
     rdata_pass(c, w->opaque ? "*" : rdata_layout(rr->type, rr->class), NULL);
     c->end = message_end;
     return !c->bad;
+}
+
+bool rr_address(const struct rr *rr, const uint8_t *wire, struct addr *out)
+{
+    const size_t len = rr->type == TYPE_A ? 4 : 16;
+
+    if ((rr->type != TYPE_A && rr->type != TYPE_AAAA) || rr->rdlength != len)
+        return false;
+    *out = (struct addr){.ip = {[10] = 0xff, [11] = 0xff}};
+    memcpy(out->ip + 16 - len, wire + rr->rdata_pos, len);
+    return true;
 }
 
 /* Appends a name, its longest known suffix as a pointer, and remembers those that were not

@@ -89,6 +89,9 @@ void rr_walk_records(struct rr_walk *, const struct message *m, const uint8_t *w
 #define rr_walk_init(w, wire, len) rr_walk_records(w, NULL, wire, len)
 /* True and the next record; false at the end, or on a fault: then w->c.bad. */
 bool rr_walk_next(struct rr_walk *, struct rr *);
+/* True and the address of an A or AAAA record of that message. */
+struct addr;
+bool rr_address(const struct rr *, const uint8_t *wire, struct addr *out);
 
 /* One letter for each field of RDATA:
  *   '1' '2' '4' '8'  so many octets     's'  a character-string

@@ -352,6 +352,7 @@ int srv_read(const uint8_t *image, size_t len, struct srv out[SRV_MAX])
         s->port = cursor_u16(&c);
         name_read(&c, &s->target);
         name_fold(&s->target);
+        s->is_public = false;
     }
     return w.c.bad ? -EBADMSG : n;
 }

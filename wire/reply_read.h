@@ -76,6 +76,7 @@ enum { SRV_MAX = 64 };
 struct srv {
     uint16_t priority, weight, port;
     struct name target; /* folded; the root name = "no service here" */
+    bool is_public;     /* a public address stands beside it; told by who knows which are */
 };
 
 /* The SRV records of an image's answer: how many there are, of which the first SRV_MAX are told,

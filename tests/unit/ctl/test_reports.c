@@ -47,7 +47,7 @@ static const struct asked_row {
     {"10.9.0.5", "alone.example", 1, 1, 28800, FILLED_ALONE, "10.9.0.53:53"},  /* before there were two */
     {"10.8.0.2", "rogue.example", 1, 1, 60, ROGUE, "10.9.0.54:53"},
     {"10.6.0.9", "hq2.lan", 1, 1, 70, MISSING, "10.9.0.53:53"},
-    {"10.6.0.9", "hq2.lan", 1, 1, 60, UPDATE, ""},
+    {"10.11.0.9", "hq2.lan", 1, 1, 60, UPDATE, ""}, /* that is no search */
     {"10.6.0.1", "hq.lan", 1, 1, 60, MISSING, "10.9.0.53:53"},                 /* a server of our own */
     {"10.6.0.2", "x.routed.example", 1, 1, 60, MISSING, "9.9.9.9:53"},
     {"10.6.0.3", "other.example", 1, 1, 60, MISSING, "9.9.9.9:53"},            /* may be public */
@@ -75,13 +75,13 @@ static const struct row {
      {"fabrikam.local,.local,10.1.0.0/24,8,nxdomain,", ",corp.example,DHCP option 15 (or search list) of 10.1.0.0/24: corp.example\r\n",
       "kontor,single label,10.6.0.0/24,1,", "\r\nother.example,domain,", "!\r\ncorp.example,", "!\r\nrogue.example,"}},
     {"the right one there, before the one most have", "wrong-suffix --suffix pilot.example", {"pilot.example,domain,10.7.0.0/24,", "10.7.0.0/24: branch.example", "!fabrikam"}},
-    {"not one whose host is unapproved", "wrong-suffix", {"10.8.0.0/24: corp.example", "hq2.lan,", "!: rogue.example"}},
+    {"not one whose host is unapproved", "wrong-suffix", {"10.8.0.0/24: corp.example", "hq2.lan,.lan,10.6.0.0/24", "!10.11.0.0/24", "!: rogue.example"}},
     {"not one that had a record", "wrong-suffix", {"10.9.0.0/24: corp.example", "!: stale.example", "!update.example", "!moved.example"}},
     {"of IPv6", "wrong-suffix --suffix *.example", {",2001:db8:0:1::/64,1,"}},
     {"unapproved, of some events", "unapproved --suffix rogue.example", {"kms.rogue.example:1688,3,", ",10.4.0.1,10.9.0.54:53,"}},
     {"few clients", "thresholds --target kms.rogue.example", {",3,22,2,", "too few", "!enough"}},
     {"publishers, those that are refused", "publishers --outcome update", {"10.5.0.1,", "!10.5.0.2,"}},
-    {"unapproved", "unapproved", {"kms.rogue.example:1688,3,3,3,3,yes,host,", ",10.4.0.1,10.9.0.54:53,", "kms.corp.example:1689,1,1,1,1,yes,port,",
+    {"unapproved", "unapproved", {"kms.rogue.example:1688,3,3,3,3,yes,host or address,", ",10.4.0.1,10.9.0.54:53,", "kms.corp.example:1689,1,1,1,1,yes,port,",
      ",10.4.0.3,10.9.0.55:53,", "!kms.corp.example:1688"}},
     {"unapproved, of a host", "unapproved --target kms.corp.example", {"kms.corp.example:1689", "!rogue"}},
     {"unapproved, as one client saw it", "unapproved --client 10.4.0.2", {",10.4.0.2,10.9.0.54:53,", "!10.4.0.1", "!10.4.0.3"}},

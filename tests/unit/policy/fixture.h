@@ -157,6 +157,8 @@ static inline int fixture_statement(struct policy_change *t, char *words)
             str_copy(o.name, sizeof o.name, name);
         else
             policy_rule_init(&o.rule, name);
+        if (kind == POLICY_POOL)
+            o.pool.allow_public = strcmp(name, "public") == 0;
         if (kind == POLICY_RULE) {
             o.rule.action = (enum policy_action)str_index(action_names, strtok_r(NULL, " ", &save));
             o.rule.when = policy_actions[o.rule.action].when;

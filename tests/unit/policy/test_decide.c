@@ -17,7 +17,7 @@
 /* Asked is "[SUFFIX] [from=CLIENT] VERDICT[:TARGET,...] [do] [signed] [shadow|off] [now=MS] =
  * OUTCOME [REASON] [RULE [POOL]] [-UNAPPROVED] [would OUTCOME [RULE]] [since MS until MS]": for
  * c.x from 10.1.1.1; a reason that is not rule or no-rule; of each target a 1 when it is
- * unapproved; the last when a time is said. */
+ * unapproved; the last when a time is said. A target with a public address ends with !. */
 static const struct row {
     const char *what, *policy, *asked;
 } rows[] = {
@@ -182,6 +182,13 @@ static const struct row {
     {"a rule that may break does not lend it to the fill behind it",
      "rule a filter c.x break-dnssec=yes; rule r fill c.x pool=b",
      "present:evil.kms do signed = filtered a -1"},
+    {"a public address beside a host: of a pool that has none", FILTER,
+     "present:a.kms! = filtered r -1; present:a.kms = passed; present:b.kms:1700,a.kms! = filtered "
+     "r -01; present:evil.kms! = filtered r -1"},
+    {"of another pool, which may have some; of a host that is listed",
+     FILTER "; pool public a.kms c.kms; ok l.kms; ok b.kms:1700",
+     "present:a.kms! = passed; present:c.kms! = passed; present:l.kms!,b.kms:1700! = passed; "
+     "present:a.kms:1689! = filtered r -1"},
     {"not asked: a fill before it stops the deny", "rule a fill c.x pool=a; rule r deny c.x",
      "- = failed"},
     {"not asked: a shadow fill before it leaves would open",
@@ -201,9 +208,13 @@ static void read_real(char *words, struct policy_real *real, struct srv *out)
     for (char *w = save; (w = strtok_r(NULL, ",", &save)) != NULL; real->n_srv++) {
         struct policy_host h = {.target = {.len = 1}, .port = 1688};
 
+        const bool is_public = w[strlen(w) - 1] == '!';
+
+        if (is_public)
+            w[strlen(w) - 1] = '\0';
         if (strcmp(w, ".") != 0)
             assert_null(host_parse(&h, w));
-        out[real->n_srv] = (struct srv){.port = h.port, .target = h.target};
+        out[real->n_srv] = (struct srv){.port = h.port, .target = h.target, .is_public = is_public};
     }
 }
 

@@ -55,6 +55,8 @@
 #define NOT_GIVEN "NXDOMAIN edns\n" SOA(300)
 #define EXISTS(ttl) "NOERROR edns ede=29\n" OURS(HOST, ttl)
 
+#define BESIDE_OF(ip) SRV(HOST) "ar " HOST ". 600 IN " ip "\n"
+#define BESIDE(ip) "NOERROR\n" BESIDE_OF(ip)
 #define ANSWER " answer=" HOST ":1688"
 #define UNAPPROVED " unapproved=bad.example:1688"
 #define IN " in=lan"
@@ -139,6 +141,23 @@ static const struct row {
      "passed no-rule present NOERROR would=replaced:r" LEFT_GOOD IN, .settings = SHADOWED},
     {"kms.mode off", FILL, NX, NO_NAME, "missing off nxdomain NXDOMAIN" IN,
      .settings = "kms: {mode: off}\n"},
+
+    /* an address beside a host */
+    {"public: the host is not approved", PASS, BESIDE("A 203.0.113.7"),
+     "NOERROR edns\n" BESIDE_OF("A 203.0.113.7"),
+     "passed rule unapproved NOERROR rule=r" ANSWER " unapproved=" HOST ":1688" IN},
+    {"public, and filtered", FILTER, BESIDE("A 203.0.113.7"),
+     "NOERROR edns ede=15\n" OURS(NAME, 60),
+     "filtered rule unapproved NOERROR rule=r unapproved=" HOST ":1688" IN},
+    {"private", PASS, BESIDE("A 10.0.0.9"), "NOERROR edns\n" BESIDE_OF("A 10.0.0.9"),
+     "passed rule present NOERROR rule=r" ANSWER IN},
+    {"public, but of those who may ask", PASS, BESIDE("AAAA 2001:db8::9"),
+     "NOERROR edns\n" BESIDE_OF("AAAA 2001:db8::9"),
+     "passed rule present NOERROR rule=r" ANSWER IN},
+    {"public, of one of two", PASS, "NOERROR\n" SRV("other.example") BESIDE_OF("A 203.0.113.7"),
+     "NOERROR edns\n" SRV("other.example") BESIDE_OF("A 203.0.113.7"),
+     "passed rule unapproved NOERROR rule=r answer=other.example:1688," HOST
+     ":1688 unapproved=" HOST ":1688" IN},
 
     /* DNSSEC */
     {"signed, negative, DO", FILL, NX SIG(600), "NXDOMAIN edns do\n" SOA(60) SIG(60),
