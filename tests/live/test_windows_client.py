@@ -116,3 +116,25 @@ def test_code_that_windows_shows_is_in_the_audit(waymark, peers, row):
     w.audit()
     assert hosts == [] and f'Windows shows {shown}' in w.ctl('audit', 'client', '127.0.0.1').out
     assert shown == SHOWS['SERVFAIL' if row == 'REFUSED' else row]
+
+
+# The suffixes of a machine, and its address.
+SEARCHES = {
+    'the first is filled': ('fabrikam.local contoso.com', '127.0.0.1'),
+    'the second has a record': ('hr.fabrikam.local contoso.com tailspin.com', '127.0.0.1'),
+    'none has a host': ('hr.fabrikam.local branch.example', '127.0.0.1'),
+    'a network that is denied a host': ('hr.fabrikam.local contoso.com', '127.0.0.2'),
+    'one suffix': ('contoso.com', '127.0.0.1'),
+}
+
+
+@pytest.mark.parametrize('row', SEARCHES)
+def test_explained_search_is_what_the_machine_does(served, row):
+    suffixes, address = SEARCHES[row]
+    machine = Windows([served.port], suffixes.split(), address)
+    hosts, shown = machine.search()
+    told = served.json('explain', '--search', suffixes.replace(' ', ','), '--client', address)
+    asked = [s['suffix'] for s in told['search'] if s['explained']]
+    assert [discovery(s) for s in asked] == [one.name for one in machine.lookups]
+    assert told['windows']['code'] == shown
+    assert bool(told['end']) == bool(hosts) and (not hosts or told['end'] == asked[-1])
