@@ -13,9 +13,9 @@
 #include <errno.h>
 #include <ldns/ldns.h>
 #include <sys/stat.h>
-#include <sys/timex.h>
 #include <unistd.h>
 
+#include "audit/encode.h"
 #include "ctl/audit.h"
 #include "ctl/policy.h"
 #include "wire/present.h"
@@ -57,6 +57,7 @@ struct target { /* a KMS host that somebody names */
 struct doctor {
     struct ctl *c;
     bool is_alive, has_policy, has_audit;
+    char *store; /* its path */
     struct policy policy;
     struct audit audit;
     struct server servers[SERVERS];
@@ -73,7 +74,7 @@ struct check {
     enum { ONCE, SERVER, PLACE, TARGET } of; /* for each of them */
     void (*look)(struct doctor *, void *of);
     const char *nothing; /* why it may see and find nothing; NULL: it is about all clients */
-    const char *report, *subject, *finding; /* a template, of a row of the report; or NULL */
+    const char *source, *subject, *finding; /* of check_rows(); finding: a template */
 };
 
 #define EACH(d, list, x) for (x = (d)->list; x < (d)->list + (d)->n_##list; x++)
@@ -273,17 +274,12 @@ static void check_server(struct doctor *d, void *of)
 static void check_srv(struct doctor *d, void *of)
 {
     const struct server *s = of;
-    const struct name *below = &s->zone;
     struct name front, probe;
-    const struct place *p;
     struct said srv, a;
     char text[SAID];
 
-    EACH(d, places, p)
-    if (p->suffix.labels > 0 && (s->kind == OTHER || serves(d, s, &p->name)))
-        below = &p->suffix;
     (void)name_parse(&front, "_waymark-probe._tcp");
-    if (!s->replies || !name_join(&front, below, &probe))
+    if (!s->replies || !name_join(&front, &s->zone, &probe))
         return;
     srv = look(d, s, &probe, TYPE_SRV);
     a = look(d, s, &probe, TYPE_A);
@@ -620,35 +616,25 @@ static void check_others(struct doctor *d, void *of)
 
 /* --- D8, D10 to D12, D15, D16: the audit, the policy and the machine */
 
-static void check_latency(struct doctor *d, void *of)
-{
-    long long n[2] = {0};
-
-    (void)of;
-    if (!d->has_audit ||
-        audit_number(&d->audit, n,
-                     "SELECT count(latency_us),ifnull(sum(latency_us>=1000000),0) FROM event"
-                     " WHERE id>(SELECT max(id) FROM event)-100000") != 0 ||
-        n[0] == 0)
-        return;
-    saw(d, "%lld of the last %lld answers took 1 s or more", n[1], n[0]);
-    if (n[1] * 100 > n[0])
-        find(d, "answers", NULL,
-             "%lld of the last %lld took 1 s or more: clients ask their next server then, whose "
-             "NXDOMAIN is final",
-             n[1], n[0]);
-}
-
-/* Rows of the report in which the template finds something. */
-static void check_report(struct doctor *d, void *of)
+/* Rows in which the template finds something: of a report of the audit, of a statement, or (no
+ * source) what policy check finds, and the rights of the store. */
+static void check_rows(struct doctor *d, void *of)
 {
     const struct check *k = d->check;
-    json_t *rows = json_array(), *row;
+    bool is_sql = k->source && strchr(k->source, ' ');
+    json_t *rows = !k->source && d->has_policy ? policy_findings(&d->policy, d->c->now.wall_ms)
+                                               : json_array(),
+           *row;
+    struct stat st;
+    int code = (k->source ? d->has_audit : d->has_policy) ? 0 : EXIT_FAILED;
     size_t i;
 
     (void)of;
-    if (d->has_audit && audit_report(&d->audit, k->report, rows) == 0)
-        saw(d, "waymarkctl audit report %s has %zu rows", k->report, json_array_size(rows));
+    if (code == 0 && k->source)
+        code = is_sql ? audit_run(&d->audit, rows, "%s", k->source)
+                      : audit_report(&d->audit, k->source, rows);
+    else if (!k->source && stat(d->store, &st) == 0 && (st.st_mode & S_IWOTH))
+        find(d, d->store, "chmod o-w on it", "everybody may change it");
     json_array_foreach(rows, i, row)
     {
         char *text = ctl_expand(row, k->finding);
@@ -656,43 +642,13 @@ static void check_report(struct doctor *d, void *of)
         if (*text && json_array_size(d->found) < SHOWN)
             find(d, field(row, k->subject), json_string_value(json_object_get(row, "advice")), "%s",
                  text);
+        if (is_sql)
+            saw(d, "%s", field(row, "seen"));
         free(text);
     }
+    if (!is_sql && code == 0)
+        saw(d, "%s has %zu rows", k->source ? k->source : "policy check", json_array_size(rows));
     json_decref(rows);
-}
-
-static void check_store(struct doctor *d, void *of)
-{
-    char *path = ctl_text("%s/policy/data.mdb", d->c->settings->server.state_dir);
-    json_t *rows = d->has_policy ? policy_findings(&d->policy, d->c->now.wall_ms) : NULL, *row;
-    struct stat st;
-    size_t i;
-
-    (void)of;
-    if (stat(path, &st) == 0 && (st.st_mode & S_IWOTH))
-        find(d, path, "chmod o-w on it", "everybody may change it");
-    json_array_foreach(rows, i, row) if (i < SHOWN)
-        find(d, field(row, "subject"), NULL, "%s", field(row, "text"));
-    if (rows)
-        saw(d, "waymarkctl policy check has %zu findings", json_array_size(rows));
-    json_decref(rows);
-    free(path);
-}
-
-/* A record of the future: the clock was set back since. */
-static void check_clock(struct doctor *d, void *of)
-{
-    long long last = 0, now = (long long)d->c->now.wall_ms;
-    struct timex kernel = {.modes = 0};
-    char text[NUMBER_TEXT];
-
-    (void)of;
-    saw(d, "the kernel says that the clock is %ssynchronised",
-        adjtimex(&kernel) == TIME_ERROR ? "not " : "");
-    if (d->has_audit && audit_number(&d->audit, &last, "SELECT max(ms) FROM event") == 0 &&
-        last > now + 300000)
-        find(d, "clock", NULL, "the newest record of the audit is of %s, which is to come",
-             time_print_local((uint64_t)last, text));
 }
 
 /* clang-format off */
@@ -728,62 +684,72 @@ static void check_clock(struct doctor *d, void *of)
 #define TOO_FEW \
     "[{?clients=0}|{?servers_missing=0}|{clients} client(s) in 30 days: a host activates from 25 clients or 5 servers on]"
 #define TWO_HOURLY "asks every two hours, so it does not activate; its last answer: {last_outcome}"
+/* The last 100,000 answers; a minute or five are no matter between clocks. */
+#define SLOW \
+    "SELECT 'answers' AS subject,slow||' of the last '||n||' answers took 1 s or more' AS seen,iif(slow*100>n," \
+    "slow||' of the last '||n||' took 1 s or more: clients ask their next server then, whose NXDOMAIN is final',''" \
+    ") AS text FROM (SELECT count(latency_us) AS n,sum(latency_us>=1000000) AS slow FROM event" \
+    " WHERE id>(SELECT max(id) FROM event)-100000) WHERE n>0"
+#define CLOCK \
+    "SELECT 'clock' AS subject,'the newest record is of '||" SQL_LOCAL("ms") " AS seen," \
+    "iif(ms/1000>unixepoch()+300,'the newest record of the audit is of '||" SQL_LOCAL("ms") "||', which is to come','')" \
+    " AS text FROM (SELECT max(ms) AS ms FROM event) WHERE ms>0"
 #define NO_PLACE "no suffix is known: neither policy nor audit has one; see --suffix"
 #define NO_OTHER "the clients' other DNS servers are not given (doctor --resolver IP), or do not reply"
 
 #define M3(step) "method 3, step " step
 #define M5(step) "method 5, step " step
-#define NO_REPORT NULL, NULL, NULL
+#define NO_ROWS NULL, NULL, NULL
 static const struct check checks[] = {
     {"D1", M5("3"),
      "the DNS servers reply, over UDP and TCP",
-     LET_53, SERVER, check_server, "no server is known", NO_REPORT},
+     LET_53, SERVER, check_server, "no server is known", NO_ROWS},
     {"D2", M3("1.3"),
      "the servers take SRV questions",
-     NO_FILTER, SERVER, check_srv, "no server replies", NO_REPORT},
+     NO_FILTER, SERVER, check_srv, "no server replies", NO_ROWS},
     {"D3", M5("5"),
      "each suffix has a host, the same from all",
-     REPLICATE, PLACE, check_suffix, NO_PLACE, NO_REPORT},
+     REPLICATE, PLACE, check_suffix, NO_PLACE, NO_ROWS},
     {"D4", M3("1.4"),
      "the records are written right",
-     WRITE_RIGHT, ONCE, check_names, "", NO_REPORT},
+     WRITE_RIGHT, ONCE, check_names, "", NO_ROWS},
     {"D5", M5("7"),
      "the hosts have addresses",
-     ADD_ADDRESS, TARGET, check_addresses, "nobody names a KMS host", NO_REPORT},
+     ADD_ADDRESS, TARGET, check_addresses, "nobody names a KMS host", NO_ROWS},
     {"D6", M5("10"),
      "TCP connects to the hosts, from here",
-     CONNECT, TARGET, check_ports, "no KMS host has an address", NO_REPORT},
+     CONNECT, TARGET, check_ports, "no KMS host has an address", NO_ROWS},
     {"D7", M3("1.5"),
      "the hosts are approved, and private",
-     APPROVE, TARGET, check_approved, "no host is named, or none is approved", NO_REPORT},
+     APPROVE, TARGET, check_approved, "no host is named, or none is approved", NO_ROWS},
     {"D8", M5("3"),
      "answers take less than 1 s",
-     FASTER, ONCE, check_latency, NULL, NO_REPORT},
+     FASTER, ONCE, check_rows, NULL, SLOW, "subject", "[{text}]"},
     {"D9", M5("6"),
      "the clients' other servers say the same",
-     ALL_SERVERS, PLACE, check_others, NO_OTHER, NO_REPORT},
+     ALL_SERVERS, PLACE, check_others, NO_OTHER, NO_ROWS},
     {"D10", M5("4"),
      "no suffix is asked for in vain",
-     FILL, ONCE, check_report, NULL, "wrong-suffix", "suffix", IN_VAIN},
+     FILL, ONCE, check_rows, NULL, "wrong-suffix", "suffix", IN_VAIN},
     {"D11", "more information",
      "each host has enough clients",
-     FEWER, ONCE, check_report, NULL, "thresholds", "target", TOO_FEW},
+     FEWER, ONCE, check_rows, NULL, "thresholds", "target", TOO_FEW},
     {"D12", M5("9"),
      "no client is stuck",
      "slmgr.vbs /dlv, or Get-KmsLicenseInfo, on the client",
-     ONCE, check_report, NULL, "stuck", "address", TWO_HOURLY},
+     ONCE, check_rows, NULL, "stuck", "address", TWO_HOURLY},
     {"D13", M3("2"),
      "the hosts publish themselves",
-     PUBLISH, TARGET, check_published, "no host of a pool is up", NO_REPORT},
+     PUBLISH, TARGET, check_published, "no host of a pool is up", NO_ROWS},
     {"D14", M5("6"),
      "no suffix has one label",
-     TWO_LABELS, PLACE, check_single, NO_PLACE, NO_REPORT},
+     TWO_LABELS, PLACE, check_single, NO_PLACE, NO_ROWS},
     {"D15", "method 3",
      "the policy is sound",
-     "waymarkctl policy check", ONCE, check_store, NULL, NO_REPORT},
+     "waymarkctl policy check", ONCE, check_rows, NULL, NULL, "subject", "{text}"},
     {"D16", "more information",
      "the clock is right",
-     SET_CLOCK, ONCE, check_clock, NULL, NO_REPORT},
+     SET_CLOCK, ONCE, check_rows, NULL, CLOCK, "subject", "[{text}]"},
 };
 
 /* What the article does for one suffix, and the check that does it here. */
@@ -914,6 +880,7 @@ static int gather(struct doctor *d, struct ctl *c, json_t *clients)
     json_int_t ms;
 
     *d = (struct doctor){.c = c, .is_alive = status != NULL};
+    d->store = ctl_text("%s/policy/data.mdb", c->settings->server.state_dir);
     json_decref(status);
     if (client && audit_client_name(c, client, address) != 0)
         return EXIT_USAGE;
@@ -989,6 +956,7 @@ int doctor_run(struct ctl *c)
         json_decref(d->places[i].here);
     audit_end(&d->audit);
     policy_fini(&d->policy);
+    free(d->store);
     free(d);
     json_decref(clients);
     return ctl_show_reply(c, code, doc, c->format == FORMAT_TABLE ? screen : NULL);

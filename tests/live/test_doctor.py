@@ -84,6 +84,7 @@ def test_a_sane_world_has_no_findings(world, kms):
     said = w.doctor()
     assert {c['result'] for c in said['checks']} == {'ok', 'not checked'}
     assert [i for i, c in w.check.items() if c['result'] != 'ok'] == ['D8', 'D9']
+    assert w.check['D16']['note'].startswith('the newest record is of 20')
     assert w.check['D3']['seen'][0] == f'fabrikam.local: this forwarder gives kms01.contoso.com:{kms} (filled)'
     assert w.check['D6']['seen'] == [f'kms01.contoso.com:{kms} takes a connection at 127.0.0.1:{kms}']
     assert w.w.audit()['questions'] == 0  # it leaves no trace
