@@ -316,24 +316,14 @@ static int add_place(struct doctor *d, const char *text, bool expected)
     return 0;
 }
 
-/* Whole names that a live rule gives a host. */
-static void add_of_policy(struct doctor *d)
-{
-    const struct policy *p = &d->policy;
-    char text[SUFFIX_TEXT];
-
-    for (const struct policy_rule *r = p->rules; d->has_policy && r < p->rules + p->n_rules; r++)
-        for (size_t i = 0; i < r->n_suffixes && d->n_places < OF_POLICY; i++)
-            if (policy_actions[r->action].has_pool && r->mode == MODE_LIVE &&
-                !r->suffixes[i]->below)
-                (void)add_place(d, suffix_print(r->suffixes[i], text), policy_rule_has(r, "any"));
-}
-
-/* Of the line; else those that the client has asked for; else of the policy, and the most asked. */
+/* Of the line; else those that the client has asked for; else whole names that live rules give a
+ * host, and the most asked. */
 static int add_places(struct doctor *d, const json_t *client)
 {
     json_t *rows = json_array(), *row;
     const json_t *asked = json_object_get(client, "suffix_details");
+    const struct policy *p = &d->policy;
+    char name[SUFFIX_TEXT];
     const char *text;
     size_t i;
 
@@ -345,7 +335,12 @@ static int add_places(struct doctor *d, const json_t *client)
     if (d->n_places > 0) {
         asked = NULL;
     } else if (!ctl_option(d->c, "--client")) {
-        add_of_policy(d);
+        for (const struct policy_rule *r = p->rules; r < p->rules + p->n_rules; r++)
+            for (i = 0; i < r->n_suffixes && d->n_places < OF_POLICY; i++)
+                if (policy_actions[r->action].has_pool && r->mode == MODE_LIVE &&
+                    !r->suffixes[i]->below)
+                    (void)add_place(d, suffix_print(r->suffixes[i], name),
+                                    policy_rule_has(r, "any"));
         if (d->has_audit)
             (void)audit_run(&d->audit, rows,
                             "SELECT suffix FROM suffixes WHERE suffix<>'(other)'"
@@ -697,18 +692,23 @@ static void check_rows(struct doctor *d, void *of)
 #define NO_PLACE "no suffix is known: neither policy nor audit has one; see --suffix"
 #define NO_OTHER "the clients' other DNS servers are not given (doctor --resolver IP), or do not reply"
 
+#define TRY_STEPS "method 5, steps 8 and 9"
+#define TRY \
+    "slmgr.vbs /ckms (Invoke-KmsLicense -ClearServer); slmgr.vbs /skms HOST, then IP (Set-KmsLicenseInfo -ServerName): " \
+    "which one fails?"
+
 #define M3(step) "method 3, step " step
 #define M5(step) "method 5, step " step
 #define NO_ROWS NULL, NULL, NULL
 static const struct check checks[] = {
     {"D1", M5("3"),
-     "the DNS servers reply, over UDP and TCP",
+     "ping: the DNS servers reply, over UDP and TCP",
      LET_53, SERVER, check_server, "no server is known", NO_ROWS},
     {"D2", M3("1.3"),
-     "the servers take SRV questions",
+     "nslookup -type=all: the servers take SRV questions",
      NO_FILTER, SERVER, check_srv, "no server replies", NO_ROWS},
     {"D3", M5("5"),
-     "each suffix has a host, the same from all",
+     "nslookup: each suffix has a host, the same from all",
      REPLICATE, PLACE, check_suffix, NO_PLACE, NO_ROWS},
     {"D4", M3("1.4"),
      "the records are written right",
@@ -741,7 +741,7 @@ static const struct check checks[] = {
     {"D13", M3("2"),
      "the hosts publish themselves",
      PUBLISH, TARGET, check_published, "no host of a pool is up", NO_ROWS},
-    {"D14", M5("6"),
+    {"D14", M5("4"),
      "no suffix has one label",
      TWO_LABELS, PLACE, check_single, NO_PLACE, NO_ROWS},
     {"D15", "method 3",
@@ -752,31 +752,6 @@ static const struct check checks[] = {
      SET_CLOCK, ONCE, check_rows, NULL, CLOCK, "subject", "[{text}]"},
 };
 
-/* What the article does for one suffix, and the check that does it here. */
-static const struct { const char *step, *does; unsigned check; } steps[] = {
-    {M3("1.3"),
-     "nslookup -type=all _vlmcs._tcp: is there a record?", 3},
-    {M3("1.4"),
-     "is it written right?", 4},
-    {M3("1.5"),
-     "is it the host that is expected?", 7},
-    {M3("2"),
-     "does the host register itself?", 13},
-    {M5("3"),
-     "ping the DNS server", 1},
-    {M5("4"),
-     "the suffix of the machine, and DHCP option 15", 14},
-    {M5("5"),
-     "nslookup once more: does the server take SRV?", 2},
-    {M5("6"),
-     "nslookup is not the client: its other servers", 9},
-    {M5("7"),
-     "does the host's name resolve?", 5},
-    {"method 5, steps 8 and 9", "slmgr.vbs /ckms (Invoke-KmsLicense -ClearServer); slmgr.vbs /skms HOST, then IP "
-     "(Set-KmsLicenseInfo -ServerName): which one fails?", 0},
-    {M5("10"),
-     "is TCP 1688 blocked?", 6},
-};
 /* clang-format on */
 
 /* --- what comes of it */
@@ -816,34 +791,35 @@ static json_t *examine(struct doctor *d, const struct check *check)
                      "findings", d->found);
 }
 
-/* Steps 8 and 9 find out by three tries what fails first; here that is known. */
+/* The checks of one suffix in the order of the article's steps. Steps 8 and 9 find out by three tries
+ * on the client what fails first; here that is known. */
 static json_t *walk_article(const json_t *checked)
 {
     static const struct {
         unsigned check;
         const char *what;
     } tries[] = {{3, "record"}, {5, "name"}, {6, "port and host"}};
+    static const unsigned char order[] = {2, 4, 7, 13, 1, 14, 3, 9, 5, 0, 6};
     json_t *list = json_array();
 
-    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
-        const json_t *row = json_array_get(checked, steps[i].check - 1u), *found;
-        bool skipped = strcmp(field(row, "result"), "not checked") == 0;
+    for (size_t i = 0; i < ARRAY_LEN(order); i++) {
+        const json_t *row = json_array_get(checked, order[i] - 1u), *found;
         json_t *lines = json_array();
         size_t k;
 
         json_array_foreach(json_object_get(row, "findings"), k, found) json_array_append_new(
             lines, json_sprintf("! %s %s", field(found, "subject"), field(found, "text")));
-        if (skipped)
-            json_array_append(lines, json_object_get(row, "note"));
-        else
-            json_array_extend(lines, json_object_get(row, "seen"));
+        json_array_extend(lines, json_object_get(row, "seen"));
         for (k = 0; k < ARRAY_LEN(tries) && !row; k++) {
             found = json_array_get(checked, tries[k].check - 1);
             json_array_append_new(lines,
                                   json_sprintf("%s: %s", tries[k].what, field(found, "result")));
         }
-        json_array_append_new(list, json_pack("{s:s,s:s,s:o}", "step", steps[i].step, "does",
-                                              steps[i].does, "lines", lines));
+        if (json_array_size(lines) == 0)
+            json_array_append(lines, json_object_get(row, "note"));
+        json_array_append_new(list, json_pack("{s:s,s:s,s:o}", "step",
+                                              row ? field(row, "article") : TRY_STEPS, "does",
+                                              row ? field(row, "what") : TRY, "lines", lines));
     }
     return list;
 }

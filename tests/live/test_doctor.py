@@ -247,10 +247,11 @@ def test_the_article_by_hand_for_one_suffix(world, kms):
     assert [s['step'] for s in steps] == ['method 3, step 1.3', 'method 3, step 1.4', 'method 3, step 1.5', 'method 3, step 2',
                                           *[f'method 5, step {n}' for n in range(3, 8)], 'method 5, steps 8 and 9', 'method 5, step 10']
     assert all(s['lines'] for s in steps)
-    assert steps[0]['lines'][1] == f'fabrikam.local: 127.0.0.1:{w.fake.port} says NXDOMAIN'
+    assert steps[6]['lines'] == [f'fabrikam.local: this forwarder gives {HOST}:{kms} (filled)', f'fabrikam.local: 127.0.0.1:{w.fake.port} says NXDOMAIN']
+    assert steps[7]['lines'] == ["the clients' other DNS servers are not given (doctor --resolver IP), or do not reply"]
     assert w.check['D15']['result'] == 'not checked'
     out = w.w.ctl('doctor', '--suffix', f'{V}Fabrikam.Local').out
-    assert 'method 5, step 10: is TCP 1688 blocked?\n  kms01.contoso.com:' in out
+    assert 'method 5, step 10: TCP connects to the hosts, from here\n  kms01.contoso.com:' in out
 
 
 def test_without_a_daemon(world):
