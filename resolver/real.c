@@ -61,8 +61,8 @@ static void mark_public(const struct view *v, const struct real *r)
 
     rr_walk_init(&walk, r->image, r->len);
     while (rr_walk_next(&walk, &rr)) {
-        if (rr.section != SECTION_ADDITIONAL || !rr_address(&rr, r->image, &a) ||
-            addr_is(&a, ADDR_PRIVATE) || settings_access(v->settings, &a, NULL) == ACCESS_ALLOW)
+        if (!rr_address(&rr, r->image, &a) || addr_is(&a, ADDR_PRIVATE) ||
+            settings_access(v->settings, &a, NULL) == ACCESS_ALLOW)
             continue;
         for (int i = 0; i < r->n_srv; i++)
             v->scratch->srv[i].is_public |= name_equal_fold(rr.owner, &v->scratch->srv[i].target);

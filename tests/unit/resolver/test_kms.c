@@ -149,7 +149,7 @@ static const struct row {
     {"public, and filtered", FILTER, BESIDE("A 203.0.113.7"),
      "NOERROR edns ede=15\n" OURS(NAME, 60),
      "filtered rule unapproved NOERROR rule=r unapproved=" HOST ":1688" IN},
-    {"private", PASS, BESIDE("A 10.0.0.9"), "NOERROR edns\n" BESIDE_OF("A 10.0.0.9"),
+    {"private", PASS, BESIDE("A 192.168.0.9"), "NOERROR edns\n" BESIDE_OF("A 192.168.0.9"),
      "passed rule present NOERROR rule=r" ANSWER IN},
     {"public, but of those who may ask", PASS, BESIDE("AAAA 2001:db8::9"),
      "NOERROR edns\n" BESIDE_OF("AAAA 2001:db8::9"),

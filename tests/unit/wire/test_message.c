@@ -3,6 +3,7 @@
  * test_message.c -- header, question, EDNS and TSIG.
  */
 #include "wire/message.h"
+#include "base/addr.h"
 #include "tests/unit/rows.h"
 
 #define BYTES(s) (const uint8_t *)(s), sizeof(s) - 1
@@ -179,5 +180,28 @@ static void check_head_and_limit(void **state)
     }
 }
 
-TESTS("message", TEST(check_fields), TEST(check_head_and_limit), ROWS(fault_rows, check_fault),
-      ROWS(part_rows, check_parts))
+/* The address of a record, and what is none: other classes have other lengths. */
+static void check_address(void **state)
+{
+    static const uint8_t wire[] = "\xc0\x00\x02\x09 and twelve octets";
+    static const struct {
+        uint16_t type, length;
+        const char *want;
+    } records[] = {
+        {TYPE_A, 4, "192.0.2.9"}, {TYPE_AAAA, 16, "c000:209:2061:6e64:2074:7765:6c76:6520"},
+        {TYPE_A, 3, NULL},        {TYPE_A, 16, NULL},
+        {TYPE_AAAA, 4, NULL},     {TYPE_TXT, 16, NULL}};
+    char text[ADDR_TEXT];
+
+    for (size_t i = 0; i < ARRAY_LEN(records); i++) {
+        struct rr rr = {.type = records[i].type, .rdlength = records[i].length};
+        struct addr a;
+
+        assert_int_equal(rr_address(&rr, wire, &a), records[i].want != NULL);
+        if (records[i].want != NULL)
+            assert_string_equal(addr_print(&a, text), records[i].want);
+    }
+}
+
+TESTS("message", TEST(check_address), TEST(check_fields), TEST(check_head_and_limit),
+      ROWS(fault_rows, check_fault), ROWS(part_rows, check_parts))
