@@ -148,7 +148,7 @@ struct ledger {
     struct segment {
         int64_t first, last, first_ms; /* first 0: it has no record yet */
         uint8_t before[CHAIN_HEAD], head[CHAIN_HEAD];
-    } segment;
+    } segment;           /* of the chain, at its end */
     bool untold;         /* the head, by a record */
     struct arena *arena; /* rows */
     struct {
@@ -339,14 +339,15 @@ static int load_row(struct ledger *l, enum table t, const void *key, size_t len,
     r->table = t;
     r->other = len == 0;
     if (t == SUFFIX)
-        chain_digest(l->chain, r->digest, &(struct chain_part){name, strlen(name)}, 1);
+        chain_digest(l->chain, r->digest, CHAIN_DIGEST, &(struct chain_part){name, strlen(name)},
+                     1);
     if (rc == 0 && t == CLIENT && !r->other) {
         uint8_t *salt = arena_alloc(l->arena, CHAIN_DIGEST);
 
         if ((r->salt = salt) == NULL)
             return -ENOMEM;
         random_bytes(&l->random, salt, CHAIN_DIGEST);
-        chain_digest(l->chain, r->digest,
+        chain_digest(l->chain, r->digest, CHAIN_DIGEST,
                      (struct chain_part[]){{salt, CHAIN_DIGEST}, {name, strlen(name)}}, 2);
     }
     if (rc == 0) {
@@ -399,60 +400,63 @@ static int by_order(const void *a, const void *b)
     return (x->order > y->order) - (x->order < y->order);
 }
 
-/* Writes the segment as far as it has come. done: it has ended. */
-static int save_segment(struct ledger *l, bool done)
+/* Writes the segment as far as it has come. */
+static int save_segment(struct ledger *l)
 {
     struct segment *s = &l->segment;
     const struct value row[] = {
         N(s->first), N(s->last), {IS_BLOB, CHAIN_HEAD, s->before}, {IS_BLOB, CHAIN_HEAD, s->head}};
-    int rc;
+    int rc = s->first != 0 ? put_row(l, CHAIN, row, 4) : 0;
 
-    if (s->first == 0)
-        return 0;
-    chain_head(l->chain, s->head);
-    if ((rc = put_row(l, CHAIN, row, 4)) == 0)
-        rc = flush_rows(l, CHAIN);
-    if (done) {
-        memcpy(s->before, s->head, CHAIN_HEAD);
-        s->first = 0;
-    }
-    return rc;
+    return rc == 0 ? flush_rows(l, CHAIN) : rc;
 }
 
-/* A row of event joins the chain. What NULL stands for is zeros there. */
+/* A row of event joins the chain, with the digest of its answer; of a question (suffix is not NULL)
+ * also those of its suffix and of its client, NULL: which has no row. */
 static int add_to_chain(struct ledger *l, const struct value *row, int n, const uint8_t *answer,
-                        const uint8_t *client, const uint8_t *suffix)
+                        const uint8_t *suffix, const uint8_t *client)
 {
-    static const int numbers[CHAIN_NUMBERS] = CHAIN_COLUMNS;
-    const uint64_t id = htole64((uint64_t)row[0].n);
-    struct chain_record r = {.asked = n > CHAIN_ASKED ? row[CHAIN_ASKED].p : NULL};
+    static const int numbers[] = {0, 1, 6, 7, 8, 9, 10, 11};
+    enum { NUMBERED = ARRAY_LEN(numbers), PARTS = NUMBERED + 5, ASKED = 5 };
     struct segment *s = &l->segment;
+    struct chain_part parts[PARTS] = {{s->head, CHAIN_HEAD}}, *p = parts + 1;
+    uint8_t who[CHAIN_DIGEST];
+    uint64_t number[NUMBERED];
     int rc = 0;
 
-    if (s->first != 0 && (s->last - s->first + 1 >= SEGMENT || row[1].n - s->first_ms > segment_ms))
-        rc = save_segment(l, true);
+    if (s->first != 0 &&
+        (s->last - s->first + 1 >= SEGMENT || row[1].n - s->first_ms > segment_ms)) {
+        rc = save_segment(l);
+        s->first = 0;
+    }
     if (s->first == 0) {
         s->first = row[0].n;
         s->first_ms = row[1].n;
-        chain_begin(l->chain, s->before);
+        memcpy(s->before, s->head, CHAIN_HEAD);
     }
     s->last = row[0].n;
     l->untold = l->event->kind != AUDIT_HEAD;
-    for (int i = 0; i < CHAIN_NUMBERS; i++)
-        r.numbers[i] = numbers[i] < n ? row[numbers[i]].n : 0;
-    memcpy(r.answer, answer, CHAIN_DIGEST);
-    if (client != NULL)
-        chain_digest(l->chain, r.client,
-                     (struct chain_part[]){{client, CHAIN_DIGEST}, {&id, sizeof id}}, 2);
-    if (suffix != NULL)
-        memcpy(r.suffix, suffix, CHAIN_DIGEST);
-    chain_add(l->chain, &r);
+    for (int i = 0; i < NUMBERED; i++, p++)
+        if (numbers[i] < n) {
+            number[i] = htole64((uint64_t)row[numbers[i]].n);
+            *p = (struct chain_part){&number[i], sizeof number[i]};
+        }
+    *p++ = (struct chain_part){answer, CHAIN_DIGEST};
+    if (suffix != NULL) {
+        chain_digest(l->chain, who, CHAIN_DIGEST,
+                     (struct chain_part[]){{client, CHAIN_DIGEST}, parts[1]}, 2);
+        p[0] = (struct chain_part){who, CHAIN_DIGEST};
+        p[1] = (struct chain_part){suffix, CHAIN_DIGEST};
+        if (row[ASKED].p != NULL)
+            p[2] = (struct chain_part){row[ASKED].p, strlen(row[ASKED].p)};
+    }
+    chain_digest(l->chain, s->head, CHAIN_HEAD, parts, PARTS);
     return rc;
 }
 
 int ledger_save(struct ledger *l)
 {
-    int rc = save_segment(l, false);
+    int rc = save_segment(l);
 
     qsort(l->touched, l->n_touched, sizeof *l->touched, by_order);
     for (size_t i = 0; i < l->n_touched && rc == 0; i++) {
@@ -665,7 +669,7 @@ static int put_answer(struct ledger *l, uint8_t digest[CHAIN_DIGEST])
         T(e->n_networks > 0 ? networks : NULL),
     };
     const int n = e->kind == AUDIT_EVENT ? ANSWER_WIDTH : 7;
-    struct chain_part parts[ANSWER_WIDTH] = {{0}};
+    struct chain_part parts[ANSWER_WIDTH] = {{"answer", 6}};
     uint64_t numbers[ANSWER_WIDTH];
     struct str s;
 
@@ -679,7 +683,7 @@ static int put_answer(struct ledger *l, uint8_t digest[CHAIN_DIGEST])
         else if (row[i].p != NULL)
             parts[i] = (struct chain_part){row[i].p, strlen(row[i].p)};
     }
-    chain_digest(l->chain, digest, parts + 1, ANSWER_WIDTH - 1);
+    chain_digest(l->chain, digest, CHAIN_DIGEST, parts, ANSWER_WIDTH);
     return put_row(l, ANSWER, row, n);
 }
 
@@ -748,8 +752,10 @@ static int put_question(struct ledger *l, const struct shared *answer, const str
 
     memcpy(digest, suffix->digest, sizeof digest);
     if (suffix->other)
-        chain_digest(l->chain, digest, &(struct chain_part){suffix_name, strlen(suffix_name)}, 1);
-    rc = add_to_chain(l, row, ARRAY_LEN(row), answer->digest, client->digest, digest);
+        chain_digest(l->chain, digest, CHAIN_DIGEST,
+                     &(struct chain_part){suffix_name, strlen(suffix_name)}, 1);
+    rc = add_to_chain(l, row, ARRAY_LEN(row), answer->digest, digest,
+                      client->other ? NULL : client->digest);
     return rc == 0 ? put_row(l, EVENT, row, ARRAY_LEN(row)) : rc;
 }
 
@@ -771,7 +777,7 @@ static int know(struct ledger *l)
     if ((rc = audit_store_step(l->store, q)) < 0)
         return rc;
     if (rc == 1 && sqlite3_column_bytes(q, 3) == CHAIN_HEAD)
-        memcpy(l->segment.before, sqlite3_column_blob(q, 3), CHAIN_HEAD);
+        memcpy(l->segment.head, sqlite3_column_blob(q, 3), CHAIN_HEAD);
     if (rc == 1)
         sqlite3_reset(q);
     rc = audit_sql(l->store, (void *)&l->known, known_sql);
@@ -780,18 +786,14 @@ static int know(struct ledger *l)
 
 int ledger_head(struct ledger *l, char *out, size_t size)
 {
-    uint8_t head[CHAIN_HEAD];
     struct str s;
     int rc = know(l);
 
     if (rc != 0 || !l->untold)
         return rc != 0 ? rc : 1;
-    memcpy(head, l->segment.before, sizeof head);
-    if (l->segment.first != 0)
-        chain_head(l->chain, head);
     str_init(&s, out, size);
-    for (size_t i = 0; i < sizeof head; i++)
-        str_addf(&s, "%02x", head[i]);
+    for (size_t i = 0; i < CHAIN_HEAD; i++)
+        str_addf(&s, "%02x", l->segment.head[i]);
     str_addf(&s, " up to record %lld", l->known.next - 1);
     return 0;
 }

@@ -39,10 +39,15 @@
 #include "base/str.h"
 
 enum { FORMAT = 3, APPLICATION = 0x57594d4b /* "WYMK" */ };
-enum { CHECK_EVERY = 10000 /* instructions of SQLite */, QUERY_MS = 5000 /* at most */ };
+enum {
+    CHECK_EVERY = 10000 /* instructions of SQLite */,
+    QUERY_MS = 5000 /* at most */,
+    SQL_PARTS = 32
+};
 
 struct audit_store {
     sqlite3 *db;
+    struct chain *chain;  /* for digest() */
     uint64_t deadline_ms; /* of a reader's statement */
 };
 
@@ -148,30 +153,35 @@ static void net_of(sqlite3_context *context, int n, sqlite3_value **v)
     sqlite3_result_text(context, prefix_print(&net, text), -1, SQLITE_TRANSIENT);
 }
 
-/* What stands in the chain for the client of a record: its digest, the record's number. */
-static void commitment(sqlite3_context *context, int n, sqlite3_value **v)
+/* The digest of its arguments, as the chain has it (chain.h). */
+static void digest(sqlite3_context *context, int n, sqlite3_value **v)
 {
-    struct chain *chain = chain_new();
-    const uint64_t id = htole64((uint64_t)sqlite3_value_int64(v[1]));
-    const struct chain_part parts[] = {{sqlite3_value_blob(v[0]), CHAIN_DIGEST}, {&id, sizeof id}};
-    uint8_t digest[CHAIN_DIGEST];
+    const struct audit_store *s = sqlite3_user_data(context);
+    struct chain_part parts[SQL_PARTS] = {{0}};
+    uint8_t out[CHAIN_DIGEST];
+    uint64_t numbers[SQL_PARTS];
 
-    (void)n;
-    if (chain != NULL && sqlite3_value_bytes(v[0]) == CHAIN_DIGEST) {
-        chain_digest(chain, digest, parts, 2);
-        sqlite3_result_blob(context, digest, sizeof digest, SQLITE_TRANSIENT);
+    for (int i = 0; i < n && i < SQL_PARTS; i++) {
+        numbers[i] = htole64((uint64_t)sqlite3_value_int64(v[i]));
+        if (sqlite3_value_type(v[i]) == SQLITE_INTEGER)
+            parts[i] = (struct chain_part){&numbers[i], sizeof numbers[i]};
+        else if (sqlite3_value_type(v[i]) != SQLITE_NULL)
+            parts[i] =
+                (struct chain_part){sqlite3_value_blob(v[i]), (size_t)sqlite3_value_bytes(v[i])};
+        /* An empty value is no pointer, but it is there. */
+        if (sqlite3_value_type(v[i]) != SQLITE_NULL && parts[i].p == NULL)
+            parts[i] = (struct chain_part){"", 0};
     }
-    chain_free(chain);
+    chain_digest(s->chain, out, sizeof out, parts, n);
+    sqlite3_result_blob(context, out, sizeof out, SQLITE_TRANSIENT);
 }
 
 static const struct function {
     const char *name;
     int arguments;
     void (*call)(sqlite3_context *, int, sqlite3_value **);
-} functions[] = {{"within", 2, within},
-                 {"public", 1, is_public},
-                 {"net", 1, net_of},
-                 {"commitment", 2, commitment}};
+} functions[] = {
+    {"within", 2, within}, {"public", 1, is_public}, {"net", 1, net_of}, {"digest", -1, digest}};
 
 static int over_time(void *context)
 {
@@ -270,8 +280,10 @@ int audit_store_open(struct audit_store **out, const char *dir, uint64_t wal_byt
     char path[PATH_MAX] = ":memory:";
     int rc = 0, yes = 1;
 
-    if (s == NULL)
+    if (s == NULL || (s->chain = chain_new()) == NULL) {
+        free(s);
         return -ENOMEM;
+    }
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* a lock for each allocation */
     if (dir != NULL) {
         snprintf(path, sizeof path, "%s/audit.db", dir);
@@ -288,7 +300,7 @@ int audit_store_open(struct audit_store **out, const char *dir, uint64_t wal_byt
     for (size_t i = 0; i < ARRAY_LEN(functions) && rc == 0; i++)
         rc = error_of(s->db,
                       sqlite3_create_function(s->db, functions[i].name, functions[i].arguments,
-                                              SQLITE_UTF8, NULL, functions[i].call, NULL, NULL));
+                                              SQLITE_UTF8, s, functions[i].call, NULL, NULL));
     if (rc == 0)
         rc = check(s, path, d);
     if (rc == 0)
@@ -319,6 +331,7 @@ void audit_store_close(struct audit_store *s)
     while (s->db != NULL && (q = sqlite3_next_stmt(s->db, NULL)) != NULL)
         sqlite3_finalize(q);
     sqlite3_close(s->db);
+    chain_free(s->chain);
     free(s);
 }
 

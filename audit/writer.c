@@ -431,7 +431,7 @@ static const char forget_all[] = "UPDATE client SET name='forgotten-'||id,salt=N
 /* Two stories: those that are forgotten get a row of their own. In the chain stands for each record what its
  * digest made of it; the digest goes, which would tell whose they are. */
 static const char forget_part[] =
-    "INSERT OR IGNORE INTO blind SELECT s.id,commitment(digest,s.id) FROM story s,client c WHERE c.name=?1;"
+    "INSERT OR IGNORE INTO blind SELECT s.id,digest(digest,s.id) FROM story s,client c WHERE c.name=?1;"
     "INSERT INTO client(name,digest,first,last,event) SELECT"
     " 'forgotten-'||(SELECT seq+1 FROM sqlite_sequence WHERE name='client'),randomblob(16),min(ms),max(ms),max(id)"
     " FROM story WHERE gone;"

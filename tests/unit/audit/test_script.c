@@ -262,6 +262,7 @@ static const struct script {
     {"a change is found: a record that is gone", CHAIN "change DELETE FROM event WHERE id=3; verify 0 1 5"},
     {"a change is found: the first", CHAIN "change DELETE FROM event WHERE id=1; verify 0 1 5"},
     {"a change is found: the last", CHAIN "change DELETE FROM event WHERE id=5; verify 0 1 5"},
+    {"a change is found: all records gone", CHAIN "change DELETE FROM event; verify 0 1 5"},
     {"a change is found: numbers closed up", CHAIN "change DELETE FROM event WHERE id=3; change UPDATE event SET id=id-1 WHERE id>3; verify 0 1 5"},
     {"a change is found: a record that was added", CHAIN "change INSERT INTO event(id,ms,answer) VALUES(6,1,4); verify 0 1 5"},
     {"a change is found: two that changed places", CHAIN "change UPDATE event SET id=9 WHERE id=2; change UPDATE event SET id=2 WHERE id=3; change UPDATE event SET id=3 WHERE id=9; verify 0 1 5"},
