@@ -241,6 +241,22 @@ def test_host_that_must_not_be_probed_is_left_alone(nsd, waymark, hosts, choice)
     assert [h['state'] for h in shown] == ['not probed', 'up']
 
 
+def test_more_hosts_than_are_tried(nsd, waymark):
+    port = free_port()  # where nobody listens
+    text = 'waymark-policy: 1\npools:\n'
+    for i in range(18):
+        text += f'  p{i}:\n'
+        for k in range(60):
+            text += f'    - {{target: h{k}.p{i}.contoso.com, port: {port}, addresses: [127.0.0.1]}}\n'
+    w = waymark({'kms': {'probe-interval': '30s', 'probe-fall': 1}}, upstream=nsd.port, policy=text)
+
+    def problems():
+        return [p for p in w.json('status', ok=7)['problems'] if 'more KMS' in p or 'not tried' in p]
+    wait_for(lambda: any('1014 more KMS hosts are down' in p for p in problems()), 'all that are tried are down')
+    assert any('56 KMS hosts are not tried: pools have more than 1024' in p for p in problems())
+    assert len(w.json('status', ok=7)['problems']) == 12
+
+
 def test_hosts_come_and_go_with_the_policy(nsd, waymark, hosts):
     w = waymark(PROBING, upstream=nsd.port, policy=policy(hosts[:1]))
     names = lambda: [h['host'] for h in w.api('GET', '/v1/health')[1]['hosts']]  # noqa: E731

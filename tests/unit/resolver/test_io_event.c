@@ -22,7 +22,7 @@ static struct {
 struct probe { /* what came to a peer */
     struct io_peer peer;
     char text[64];
-    int n, error;
+    int n, error, ended;
     bool closes;
 };
 
@@ -39,6 +39,7 @@ static void on_receive(struct io_peer *peer, const uint8_t *wire, ssize_t len)
 
     if (wire == NULL) {
         p->error = (int)len;
+        p->ended++;
         return;
     }
     assert_in_range(len, 0, sizeof p->text - 1);
@@ -128,15 +129,16 @@ static void only_the_server_is_heard(void)
 /* Nobody listens there: said later, never from inside. */
 static void refused(void)
 {
-    struct probe p[2];
+    struct probe p[3];
 
     shutdown(t.fd, SHUT_RDWR);
     close(t.fd);
     t.fd = dup(0);
     ask(&p[0], IO_UDP, "q");
     ask(&p[1], IO_TCP, "q");
-    assert_int_equal(p[0].error | p[1].error, 0);
-    for (int i = 0; i < 2; i++) {
+    ask(&p[2], IO_CONNECT, "");
+    assert_int_equal(p[0].error | p[1].error | p[2].error, 0);
+    for (int i = 0; i < 3; i++) {
         run_until(&p[i].error);
         assert_int_equal(p[i].error, -ECONNREFUSED);
         assert_null(p[i].peer.handle);
@@ -176,6 +178,28 @@ static void stream(void)
     assert_int_equal(p.n, 0);
 }
 
+/* Connected, and closed at once: nothing is sent, and nothing that comes is read. */
+static void connected(void)
+{
+    struct probe p[2];
+    char text[4];
+    int fd;
+
+    ask(&p[0], IO_CONNECT, "");
+    assert_int_equal(p[0].ended, 0);
+    run_until(&p[0].ended);
+    assert_int_equal(p[0].error, 0);
+    assert_null(p[0].peer.handle);
+    fd = accept(t.fd, NULL, NULL);
+    assert_int_equal(recv(fd, text, sizeof text, 0), 0);
+    close(fd);
+    ask(&p[1], IO_CONNECT, "");
+    t.io->close(t.io, &p[1].peer); /* before it is said */
+    run_until(NULL);
+    assert_int_equal(p[1].ended, 0);
+    assert_int_equal(p[0].ended, 1);
+}
+
 static const struct row {
     const char *name;
     void (*run)(void);
@@ -185,6 +209,7 @@ static const struct row {
     {"only the server is heard", only_the_server_is_heard, SOCK_DGRAM},
     {"refused", refused, SOCK_STREAM},
     {"a stream", stream, SOCK_STREAM},
+    {"connected", connected, SOCK_STREAM},
 };
 
 static void check_row(void **state)
