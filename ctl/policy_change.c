@@ -239,8 +239,9 @@ static void print_row(FILE *f, const struct policy_write *w, const struct change
     if (c->kind == POLICY_POOL && c->is.pool->choice == CHOICE_PIN)
         fprintf(f, "    one host until %d clients have it",
                 c->is.pool->pin_clients ? c->is.pool->pin_clients : POLICY_PIN_CLIENTS);
-    /* The head of a rule that a file only adds to is not that of the file. */
-    if (!is_rule || c->verb == CHANGE_DROP || (*moved != '\0' && adds))
+    /* The head of a rule that a file only adds to is not that of the file; a row that restores
+     * suffixes has none. */
+    if (!is_rule || c->verb == CHANGE_DROP || (adds && (*moved != '\0' || w->change.restores)))
         return;
     fputs(ftell(f) > 0 ? "    " : "", f);
     print_rule(f, c->is.rule, w->is_fill);

@@ -9,40 +9,6 @@
 
 enum { SHOWN = 8 };
 
-/* `undo` is the serial before the present one. */
-int policy_restore(struct ctl *c)
-{
-    bool undo = strcmp(c->verb->verb, "undo") == 0;
-    struct policy_log_entry e = {.serial = 0};
-    uint64_t serial = 0, oldest = 0;
-    struct policy_write w;
-    char time[NUMBER_TEXT];
-    int code, rc = 0;
-
-    if (!undo && number_parse(&serial, c->argv[0], UINT64_MAX) != 0)
-        return ctl_fail(EXIT_USAGE, "%s: a serial is needed; policy log lists them", c->argv[0]);
-    code = policy_begin(&w, c, NULL);
-    if (code == 0 && undo && w.change.serial == 0)
-        code = ctl_fail(EXIT_NOT_FOUND, "the policy was never changed");
-    if (code == 0) {
-        serial = undo ? w.change.serial - 1 : serial;
-        rc = restore_list(&w.change, serial, &oldest);
-    }
-    if (rc == -ERANGE)
-        code = policy_not_kept(serial, oldest, w.change.serial);
-    else if (rc != 0)
-        code = policy_failed(c, "read the history", rc);
-    if (code == 0 && serial > 0)
-        rc = log_find(w.change.txn, serial, &e);
-    snprintf(w.noted, sizeof w.noted, "back to serial %ju", (uintmax_t)serial);
-    if (code == 0 && serial < w.change.serial)
-        snprintf(w.question, sizeof w.question,
-                 serial == 0 ? "Make the policy empty, as it was at first?"
-                             : "Make the policy what it was at serial %ju, %s?",
-                 (uintmax_t)serial, rc == 0 ? time_print_local(e.time_ms, time) : "long ago");
-    return policy_finish(&w, code);
-}
-
 /* A serial, a file, or (NULL) the present policy. */
 static int read_side(struct ctl *c, const char *word, struct policy *out)
 {
@@ -63,6 +29,46 @@ static int read_side(struct ctl *c, const char *word, struct policy *out)
         return policy_failed(c, "read the policy", rc);
     policy_sort(out);
     return 0;
+}
+
+/* `undo` takes the last change back, `restore` makes the policy of a serial anew. */
+int policy_restore(struct ctl *c)
+{
+    bool undo = strcmp(c->verb->verb, "undo") == 0;
+    struct policy_log_entry log = {.serial = 0};
+    struct policy p = {.n_rules = 0};
+    uint64_t serial = 0, oldest = 0;
+    struct policy_write w;
+    char time[NUMBER_TEXT];
+    int code = 0, rc = 0;
+
+    if (!undo && number_parse(&serial, c->argv[0], UINT64_MAX) != 0)
+        return ctl_fail(EXIT_USAGE, "%s: a serial is needed; policy log lists them", c->argv[0]);
+    if (!undo && (code = read_side(c, c->argv[0], &p)) != 0)
+        return code;
+    code = policy_begin(&w, c, NULL);
+    if (code == 0 && undo && w.change.serial == 0)
+        code = ctl_fail(EXIT_NOT_FOUND, "the policy was never changed");
+    if (code == 0) {
+        serial = undo ? w.change.serial - 1 : serial;
+        rc = undo ? restore_list(&w.change, serial, &oldest)
+                  : policy_change_make(&w.change, &p, POLICY_REPLACE);
+    }
+    if (rc == -ERANGE)
+        code = policy_not_kept(serial, oldest, w.change.serial);
+    else if (rc != 0)
+        code = policy_failed(c, "read the history", rc);
+    if (code == 0 && serial > 0)
+        rc = log_find(w.change.txn, serial, &log);
+    snprintf(w.noted, sizeof w.noted, "back to serial %ju", (uintmax_t)serial);
+    if (code == 0 && serial < w.change.serial)
+        snprintf(w.question, sizeof w.question,
+                 serial == 0 ? "Make the policy empty, as it was at first?"
+                             : "Make the policy what it was at serial %ju, %s?",
+                 (uintmax_t)serial, rc == 0 ? time_print_local(log.time_ms, time) : "long ago");
+    code = policy_finish(&w, code);
+    policy_fini(&p);
+    return code;
 }
 
 /* Which suffixes came (+) and went (-): "+a.b -c.d and 3 more". Both lists are sorted. */

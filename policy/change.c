@@ -91,9 +91,8 @@ void policy_change_add(struct policy_change *c, enum policy_kind kind, enum chan
 
 void policy_change_fini(struct policy_change *c)
 {
-    for (size_t i = 0; i < c->n; i++)
-        if (c->list[i].owns)
-            policy_object_fini(c->list[i].kind, c->list[i].is.name);
+    for (size_t i = 0; i < c->n && c->restores; i++) /* each row has its own */
+        policy_object_fini(c->list[i].kind, c->list[i].is.name);
     arena_free(c->arena);
     free(c->list);
     c->arena = NULL;
@@ -417,7 +416,9 @@ static int apply_row(struct policy_change *all, struct change *c, struct diags *
 
     c->state = CHANGE_SAME;
     c->more = c->less = 0;
-    rc = accept_row(all, c, d);
+    rc = all->restores ? 0 : accept_row(all, c, d);
+    if (rc == 0 && goes && c->kind == POLICY_RULE) /* before it, so that it can come back first */
+        rc = set_suffixes(all, c, d);
     if (rc != 0)
         return rc;
     key_object(&k, c->kind, c->is.name);
@@ -432,7 +433,7 @@ static int apply_row(struct policy_change *all, struct change *c, struct diags *
     else if (rc == -ENOENT)
         diags_tell(d, "there is no %s %s%s", policy_kind_names[c->kind], c->is.name,
                    policy_meant(NULL, all->txn, c->kind, c->is.name, meant));
-    if (rc >= 0 && c->kind == POLICY_RULE && c->verb != CHANGE_HEAD)
+    if (rc >= 0 && c->kind == POLICY_RULE && c->verb != CHANGE_HEAD && !goes)
         rc = set_suffixes(all, c, d);
     if (rc < 0)
         return rc;
@@ -464,7 +465,7 @@ int policy_change_apply(struct policy_change *all, struct diags *d)
             c->kind == POLICY_RULE && c->verb != CHANGE_REMOVE ? c->is.rule->n_suffixes : 0;
     for (int last = 0; last < 2; last++)
         for (struct change *c = all->list; c < all->list + all->n; c++) {
-            bool is_last = c->verb == CHANGE_REMOVE && c->kind != POLICY_RULE;
+            bool is_last = c->verb == CHANGE_REMOVE && c->kind != POLICY_RULE && !all->restores;
             int rc = is_last == (last == 1) ? apply_row(all, c, d) : 0;
 
             if (store_differs(all->txn) < 0 || rc == -ENOMEM)

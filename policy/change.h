@@ -41,7 +41,6 @@ struct change {
     /* Set by policy_change_apply(): */
     enum change_state state;
     size_t more, less; /* suffixes that came, and that went */
-    bool owns;         /* members are from malloc, and go with the list */
 };
 
 struct policy_change {
@@ -51,7 +50,7 @@ struct policy_change {
     uint64_t history_bytes;      /* of old values that are kept at most; 0: none are */
     void (*progress)(void *context, size_t done, size_t all); /* of suffixes; or NULL */
     void *context;
-    bool bound;                  /* to this serial: */
+    bool bound; /* to this serial: */
     uint64_t if_serial;
     /* The list. */
     struct change *list; /* from malloc */
@@ -59,7 +58,7 @@ struct policy_change {
     const struct policy *from; /* the policy that the list was made of, or NULL; borrowed */
     bool replace;              /* what is not in `from` goes */
     bool failed;               /* no memory: it cannot be applied */
-    bool restores;             /* it makes a policy of before, which has this: */
+    bool restores; /* row by row, without a check, a policy of before, which has this: */
     uint64_t digest;
     struct arena *arena; /* of what the list borrows; the caller may set it and use it */
     /* The transaction. */

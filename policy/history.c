@@ -135,28 +135,27 @@ int history_oldest(struct store_txn *t, uint64_t present, uint64_t *out)
 }
 
 /* Those of a piece, behind the n that there are. */
-static int read_entries(struct cursor *c, struct history_entry **all, size_t *n)
+static int read_entries(struct cursor *c, struct store_record **all, size_t *n)
 {
     while (cursor_left(c) > 0) {
-        struct history_entry *list = policy_list_add(*all, *n, sizeof *list);
+        struct store_record *list = policy_list_add(*all, *n, sizeof *list);
         size_t key_len = cursor_u16(c), len = cursor_number(c, 4);
         bool was_there = len != NOT_THERE;
 
         if (list == NULL)
             return -ENOMEM;
         *all = list;
-        list += *n;
-        list->at = (*n)++;
-        list->was.key = (struct store_bytes){cursor_take(c, key_len), key_len};
+        list += (*n)++;
+        list->key = (struct store_bytes){cursor_take(c, key_len), key_len};
         if (was_there)
-            list->was.value = (struct store_bytes){cursor_take(c, len), len};
+            list->value = (struct store_bytes){cursor_take(c, len), len};
         if (c->bad || key_len < 2)
             return -EBADMSG;
     }
     return 0;
 }
 
-int history_read(struct store_txn *t, uint64_t since, struct history_entry **all, size_t *n)
+int history_read(struct store_txn *t, uint64_t since, struct store_record **all, size_t *n)
 {
     enum store_step step = STORE_SEEK;
     struct cursor entries;

@@ -43,10 +43,6 @@ int history_oldest(struct store_txn *, uint64_t present, uint64_t *out);
 /* All that the changes behind that serial took away, in their order; the octets are those of the
  * map, and a record without a value was not there. A list from malloc, also with an error. A change
  * that should be there and is missing is not noticed: the digest of what comes out tells. */
-struct history_entry {
-    struct store_record was;
-    size_t at; /* its place in the list */
-};
-int history_read(struct store_txn *, uint64_t since, struct history_entry **list, size_t *n);
+int history_read(struct store_txn *, uint64_t since, struct store_record **list, size_t *n);
 
 #endif

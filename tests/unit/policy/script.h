@@ -17,7 +17,7 @@
  *   verify = TEXT            a part of what it says; nothing: it is sound
  *   at MS                    it is so late
  *   most OCTETS              of old values that changes keep from here on
- *   restore SERIAL = ROWS    a change back to it: "VERB OBJECT, ...", or "ERRNO OLDEST"
+ *   undo = ROWS              the last change is taken back: "VERB OBJECT, ...", or "ERRNO OLDEST"
  *   past SERIAL = COUNTS     of a store that is made of this one as it was, as of counts
  *   log SINCE [RULE] = N LAST    how many entries, and the last of them
  *
@@ -163,14 +163,14 @@ static inline void assert_like_new(struct fixture *f)
     policy_fini(&p);
 }
 
-/* What is done, row by row, to have the policy of that serial again. */
-static inline void script_restore(struct fixture *f, uint64_t serial, char *out, size_t size)
+/* What is done, row by row, to have the policy that was before the last change. */
+static inline void script_undo(struct fixture *f, char *out, size_t size)
 {
     static const char *const verbs[] = {"head", "set", "add", "drop", "remove"};
     struct policy_change *t = fixture_begin(f, f->now_ms);
     char text[HOST_TEXT];
     uint64_t oldest = 0;
-    int rc = restore_list(t, serial, &oldest);
+    int rc = restore_list(t, t->serial - 1, &oldest);
     struct str s;
 
     t->history_ms = 60000;
@@ -238,8 +238,8 @@ static inline void script_see(struct fixture *f, const char *verb, char *words, 
         c = counts_of(f);
         snprintf(out, size, "%d %d %d %d %d %d", (int)c.serial, (int)c.networks, (int)c.pools,
                  (int)c.rules, (int)c.suffixes, (int)c.approved);
-    } else if (strcmp(verb, "restore") == 0) {
-        script_restore(f, strtoull(first, NULL, 10), out, size);
+    } else if (strcmp(verb, "undo") == 0) {
+        script_undo(f, out, size);
     } else if (strcmp(verb, "past") == 0) {
         script_past(f, strtoull(first, NULL, 10), out, size);
     } else if (strcmp(verb, "log") == 0) {

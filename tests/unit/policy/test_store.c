@@ -178,52 +178,55 @@ static const struct script scripts[] = {
      "past 3 = 3 1 1 1 2 1\n"
      "past 4 = 4 2 1 2 3 1\n"
      "past 5 = ERANGE 0\n"
-     "restore 3 = remove dmz, remove new\n"
+     "undo = remove new, remove dmz\n"
      "counts = 5 1 1 1 2 1\n"
-     "restore 1 = set lab, set a, set b, set k.d, remove m.d, drop r, head r, add r, set z\n"
-     "ask corp.example 10.1.1.1 = filled rule r\n"
-     "ask more.example 10.1.1.1 = denied rule z\n"
-     "past 5 = 5 1 1 1 2 1\n"
-     "restore 6 = \n"
-     "counts = 6 1 2 2 2 1\n"
-     "restore 0 = remove lab, remove a, remove b, remove k.d, remove r, remove z\n"
-     "counts = 7 0 0 0 0 0\n"
-     "restore 6 = set lab, set a, set b, set k.d, set r, set z\n"
-     "restore 7 = remove lab, remove a, remove b, remove k.d, remove r, remove z\n"},
-    {"history: what was changed back is no row",
-     "change " BASE "\nchange rule r deny corp.example\nchange rule r fill corp.example pool=a\n"
-     "change +suffix r x.example\nchange -suffix r x.example\nchange rule t deny t.example\n"
-     "change -rule t\nrestore 1 = \n"
-     "restore 2 = head r\nrestore 4 = head r, add r\nrestore 6 = drop r, set t\n"},
+     "undo = set dmz, head new, add new\n"
+     "counts = 6 2 1 2 3 1\n"
+     "change clear\n"
+     "past 6 = 6 2 1 2 3 1\n"
+     "undo = set m.d, set a, set lab, set dmz, head r, add r, head new, add new\n"
+     "ask other.example 10.1.1.1 = denied rule r\n"
+     "past 1 = 1 1 2 2 2 1\n"},
+    {"history: the first change is taken back",
+     "change " BASE "\n"
+     "undo = remove z, remove r, remove b, remove a, remove lab\n"
+     "counts = 2 0 0 0 0 0\n"
+     "undo = set lab, set a, set b, head r, add r, head z, add z\n"
+     "counts = 3 1 2 2 2 0\n"},
     {"history: a rule that went and came back",
      "change " BASE "\nchange +suffix r q.example; -suffix r corp.example\nchange -rule r\n"
      "change rule r fill a.example,b.example pool=b\nchange -suffix r b.example\n"
-     "change +suffix r c.example\n"
-     "restore 2 = set r\nask q.example 10.1.1.1 = filled rule r\n"
-     "ask a.example 10.1.1.1 = denied rule z\ncounts = 7 1 2 2 2 0\n"
-     "restore 3 = remove r\nrestore 1 = set r\n"
-     "past 6 = 6 1 2 2 3 0\n"
-     "change -rule r; rule r fill x.example pool=b; +suffix r y.example; -suffix r x.example\n"
-     "restore 9 = set r\nrestore 10 = drop r, head r, add r\nask y.example 10.1.1.1 = filled rule "
-     "r\n"},
+     "change +suffix r c.example\nchange -rule r; rule r deny d.example; +suffix r e.example; "
+     "-rule r\n"
+     "past 6 = 6 1 2 2 3 0\npast 4 = 4 1 2 2 3 0\npast 3 = 3 1 2 1 1 0\npast 2 = 2 1 2 2 2 0\n"
+     "past 1 = 1 1 2 2 2 0\nundo = head r, add r, drop r, remove r, head r, add r\n"
+     "ask c.example 10.1.1.1 = filled rule r\nundo = drop r, remove r, head r, add r, drop r, "
+     "remove r\n"},
     {"history: a suffix may have been too wide for what the rule was",
-     "change " BASE "\nchange rule r fill * pool=a net=any\n"
-     "restore 1 = drop r, head r, add r\nrestore 2 = drop r, head r, add r\n"},
+     "change " BASE "\nchange rule r fill * pool=a net=any\nundo = drop r, add r, head r\n"
+     "undo = head r, drop r, add r\nchange rule r fill corp.example pool=a\nundo = drop r, add r, "
+     "head r\n"
+     "ask x.y 10.1.1.1 = filled rule r\npast 1 = 1 1 2 2 2 0\npast 2 = 2 1 2 2 2 0\n"},
+    {"history: suffixes go back to their rules",
+     "change " BASE "\nchange +suffix r x.example; +suffix r y.example; +suffix z x.example\nundo "
+                    "= drop z, drop r\n"},
+    {"history: what is in use, and what uses it, go and come in their order",
+     "change " BASE "\nchange -rule r; -rule z; -pool a; pool a k.d; rule r fill x.example pool=a\n"
+     "change -rule r; -pool a\nchange -net lab; net lab 10.0.0.0/8\n"
+     "past 1 = 1 1 2 2 2 0\npast 2 = 2 1 2 1 1 0\n"},
     {"history: values longer than a piece, and many of them",
      "change " BASE "\nchange " MANY "\nchange clear\nchange ok k.d\n"
-     "past 2 = 2 1 2 110 110 0\npast 1 = 1 1 2 2 2 0\nrestore 1 = set lab, set a, set b, remove "
-     "k.d, set r, set z\n"
-     "past 2 = 2 1 2 110 110 0\n"},
+     "past 2 = 2 1 2 110 110 0\npast 1 = 1 1 2 2 2 0\n"},
     {"history: is as long as it may be, and changes go whole",
      "most 900\nchange " BASE "\n" /* a rule without its suffixes takes 370 octets */
      "change rule r deny a.example\nchange rule r deny b.example ttl=77s\npast 0 = 0 0 0 0 0 0\n"
      "change rule r deny c.example\npast 1 = ERANGE 2\npast 2 = 2 1 2 2 2 0\n"
-     "restore 1 = ERANGE 2\n"},
+     "past 1 = ERANGE 2\n"},
     {"history: a change that is more than all may be leaves nothing",
      "change " BASE "\nmost 100\nchange rule r deny b.example\n"
      "past 1 = ERANGE 2\npast 2 = 2 1 2 2 2 0\nchange +suffix r c.example\n"
-     "past 2 = 2 1 2 2 2 0\nrestore 2 = drop r\n"
-     "most 0\nchange +suffix r d.example\nrestore 4 = ERANGE 5\n"},
+     "past 2 = 2 1 2 2 2 0\nundo = drop r\n"
+     "most 0\nchange +suffix r d.example\nundo = ERANGE 5\n"},
     {"history: as long as it may be, and not an octet more", /* net a: 16 octets, then 33 */
      "most 16\nchange net a 10.0.0.0/8\npast 0 = 0 0 0 0 0 0\n"
      "most 49\nchange net a 10.1.0.0/16\npast 0 = 0 0 0 0 0 0\n"
@@ -237,29 +240,24 @@ static const struct script scripts[] = {
      "most 56000\nchange " BASE "\nchange " MANY
      "\nchange clear\npast 2 = 2 1 2 110 110 0\npast 1 = ERANGE 2\n"
      "change " MANY "\npast 2 = ERANGE 3\npast 3 = 3 0 0 0 0 0\n"},
-    {"history: a rule that went and came back twice",
-     "change " BASE
-     "\nchange -rule r\nchange rule r fill a.example pool=b\nchange -suffix r a.example\n"
-     "change -rule r\nchange rule r deny b.example\nrestore 1 = set r\nask corp.example 10.1.1.1 = "
-     "filled rule r\n"},
     {"history: the end of a change is missing",
      "change " BASE "\nchange " MANY
-     "\nchange clear\ndamage K 3 gone\nopen write =\nrestore 2 = EBADMSG 0\n"
+     "\nchange clear\ndamage K 3 gone\nopen write =\nundo = EBADMSG 0\n"
      "counts = 3 0 0 0 0 0\n"},
     {"history: ends where the log begins",
      "change " BASE "\nat 10000\nchange rule r deny b.example\nat 20000\n"
      "change rule r deny c.example\nat 61001\nchange rule r deny d.example\n"
-     "past 2 = 2 1 2 2 2 0\nrestore 1 = ERANGE 2\n"},
+     "past 2 = 2 1 2 2 2 0\npast 1 = ERANGE 2\n"},
     {"history: a damaged piece is found",
      "change " BASE "\nchange rule r deny a.example\nchange rule r deny b.example\n"
      "damage K 1 30\npast 1 = EBADMSG 0\nask b.example 10.1.1.1 = denied rule r\n"},
     {"history: a missing piece is found",
      "change " BASE "\nchange rule r deny a.example\nchange rule r deny b.example\n"
-     "damage K 1 gone\nopen write =\nrestore 1 = EBADMSG 0\nrestore 2 = drop r, add r\n"
+     "damage K 1 gone\nopen write =\npast 2 = 2 1 2 2 2 0\n"
      "past 1 = EBADMSG 0\n"},
     {"history: the last piece is missing",
      "change " BASE "\nchange rule r deny a.example\ndamage K 1 gone\nopen write =\n"
-     "restore 1 = EBADMSG 0\n"},
+     "undo = EBADMSG 0\n"},
 };
 
 /* --- values that passed their checksum, and that nobody wrote ----------------- */
