@@ -5,7 +5,7 @@
  * A report is a row of reports[]: SQL that prepares tables (most need none), a list as those of
  * ctl/audit.c, and what it cannot know. Most read the ledger alone, since that has a row a client
  * however many events there are. Of the events, only those are read that a row of `answer` leads to:
- * no event names what others have in common with it from further away than SHARED.
+ * no event names what others have in common with it from further away than LEDGER_SHARED.
  *
  * A report is as of --until, or of now. With a filter that only events can answer, the ledger is
  * made anew from those that pass, and the same SQL reads that.
@@ -14,6 +14,7 @@
 
 #include <unistd.h>
 
+#include "audit/ledger.h"
 #include "ctl/policy.h"
 #include "wire/present.h"
 
@@ -116,6 +117,7 @@ static const struct column shadow_columns[] = {
 #define RIGHT \
     "coalesce((SELECT name FROM instead i WHERE i.net=n.net),(SELECT name FROM works ORDER BY clients DESC LIMIT 1))"
 
+_Static_assert(LEDGER_SHARED == 20000, "as stands here");
 #define EVENTS_OF_ANSWER "seen e ON e.id BETWEEN a.id AND a.id+19999 AND e.answer=a.id"
 #define NAME_OF(table) "iif(typeof(e." table ")='text',e." table ",(SELECT name FROM main." table " WHERE id=e." table "))"
 
@@ -356,6 +358,7 @@ static int count_reports(struct audit *a, json_t *rows)
         json_array_append_new(rows, json_pack("{s:s,s:I,s:s}", "report", r->name, "rows",
                                               json_integer_value(n), "help", r->help));
         json_decref(found);
+        ctl_progress(a->c, "reports", i + 1, ARRAY_LEN(reports));
     }
     return code;
 }
