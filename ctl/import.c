@@ -299,22 +299,6 @@ static void free_head(void *head)
     free(head);
 }
 
-/* Is each thing there once, and may it be? Before equal hosts of a pool, and equal names, are one. */
-static void check_policy(struct import *in)
-{
-    struct policy *p = in->out;
-
-    for (size_t i = 0; i < p->n_pools; i++)
-        policy_pool_check(&p->pools[i], in->problems);
-    qsort(p->rules, p->n_rules, sizeof *p->rules, policy_name_compare);
-    for (size_t i = 1; i < p->n_rules; i++)
-        if (strcmp(p->rules[i].name, p->rules[i - 1].name) == 0)
-            diags_add(in->problems, in->file, p->rules[i].pool_place.line, 0,
-                      "rule %s has another pool or network here than in line %u", p->rules[i].name,
-                      p->rules[i - 1].pool_place.line);
-    policy_sort(p);
-}
-
 int import_read(struct import *in, const struct policy_format *format, struct policy *out)
 {
     size_t before = in->problems->all;
@@ -332,15 +316,25 @@ int import_read(struct import *in, const struct policy_format *format, struct po
     else
         rc = format->read(in);
     make_policy(in);
-    check_policy(in);
     if (in->c)
         ctl_progress(in->c, "reading", in->len, in->len);
     free(in->rows);
     tdestroy(in->hosts, free);
     tdestroy(in->heads, free_head);
+    for (size_t i = 0; i < out->n_pools; i++)
+        policy_pool_check(&out->pools[i], in->problems);
+    if (out->n_rules > 0)
+        qsort(out->rules, out->n_rules, sizeof *out->rules, policy_name_compare);
+    for (size_t i = 1; i < out->n_rules; i++)
+        if (strcmp(out->rules[i].name, out->rules[i - 1].name) == 0)
+            diags_add(in->problems, in->file, out->rules[i].pool_place.line, 0,
+                      "rule %s has another pool or network here than in line %u",
+                      out->rules[i].name, out->rules[i - 1].pool_place.line);
     if (rc == 0 && in->problems->all > before)
         rc = -EINVAL;
-    if (rc != 0)
+    if (rc == 0)
+        policy_sort(out); /* which makes equal hosts, and equal names, one */
+    else
         policy_fini(out);
     return rc;
 }

@@ -41,8 +41,9 @@ static const struct row {
      "k: k.c.d:1 <- a\nk-2: k.c.d:1,priority=1 <- b\nk-3: k.c.d:1,weight=1 <- c\n"
      "k-4: k.c.d:2 <- d\nskipped 0"},
     {"names without a letter, and any", "zone",
-     "_vlmcs._tcp.a." SRV "any.c.d.\n_vlmcs._tcp.b." SRV "-x-.c.d.\n",
-     "kms: any.c.d:1688 <- a\nx-: -x-.c.d:1688 <- b\nskipped 0"},
+     "_vlmcs._tcp.a." SRV "any.c.d.\n_vlmcs._tcp.b." SRV "-x-.c.d.\n_vlmcs._tcp.c." SRV
+     "-Az09_-.c.d.\n",
+     "az09_-: -az09_-.c.d:1688 <- c\nkms: any.c.d:1688 <- a\nx-: -x-.c.d:1688 <- b\nskipped 0"},
     {"a record twice, more suffixes, and the bare name", "zone",
      "_vlmcs._tcp.a." SRV "k.c.d.\n_vlmcs._tcp.A." SRV "K.c.d.\n_vlmcs._tcp." SRV "k.c.d.\n"
      "_vlmcs._tcp.f." SRV "k.c.d.\n_vlmcs._tcp.e." SRV "k.c.d.\n_vlmcs._tcp.b." SRV "k.c.d.",
