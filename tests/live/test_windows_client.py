@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What a Windows machine gets whose DNS server Waymark is, with its own times, retries and servers."""
+import signal
 import subprocess
 
 import pytest
@@ -79,6 +80,23 @@ def test_no_such_name_of_a_second_server_ends_the_search(nsd, waymark, peers):
     assert machine.search() == ([], '0x8007232B')
     assert machine.lookups[0].heard == [(1, 'NXDOMAIN')]
     assert Windows([waymark(upstream=nsd.port, policy=POLICY).port], ['fabrikam.local']).search() == (HOSTS, None)
+
+
+def test_second_forwarder_answers_while_the_first_hangs(nsd, waymark):
+    """Each has one attempt: the first, once it goes on, of the packets that have waited for it."""
+    first, second = (waymark({'server': {'workers': 1}}, upstream=nsd.port, policy=POLICY) for _ in range(2))
+    first.daemon.send(signal.SIGSTOP)
+    try:
+        machine = Windows([first.port, second.port], ['fabrikam.local'], second=FAST, patience=30)
+        assert machine.search() == (HOSTS, None)
+        assert machine.lookups[0].heard == [(1, 'NOERROR')]
+    finally:
+        first.daemon.send(signal.SIGCONT)
+    sent = [server for _, server in machine.lookups[0].sent]
+    for n, w in enumerate((first, second)):
+        wait_for(lambda w=w: w.audit()['questions'] > 0, 'its first record')
+        (row,) = w.json('audit', 'clients')['clients']
+        assert row['attempts'] == 1 and 1 <= row['questions'] <= sent.count(n), (n, row, sent)
 
 
 def test_next_suffix_is_asked_after_no_such_name(nsd, waymark):
