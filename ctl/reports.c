@@ -123,9 +123,11 @@ _Static_assert(LEDGER_SHARED == 20000, "as stands here");
 
 #define PUBLISHERS \
     DROP("publisher") "CREATE TEMP TABLE publisher AS SELECT " NAME_OF("client") " AS address," NAME_OF("suffix") " AS suffix," \
-    "iif(a.outcome='update','UPDATE','asks for SOA') AS how,count(*) AS questions,min(ms) AS first_asked,max(ms) AS last_asked" \
+    "how,questions,first_asked,last_asked FROM" \
+    " (SELECT client,suffix,how,count(*) AS questions,min(ms) AS first_asked,max(ms) AS last_asked FROM" \
+    " (SELECT e.client,e.suffix,ms,iif(a.outcome='update','UPDATE','asks for SOA') AS how" \
     " FROM answer a CROSS JOIN " EVENTS_OF_ANSWER \
-    " WHERE a.outcome='update' OR a.type='SOA' GROUP BY 1,2,3;" \
+    " WHERE a.outcome='update' OR a.type='SOA' ORDER BY a.id DESC LIMIT 200000) GROUP BY 1,2,3)e;" \
     "DELETE FROM publisher WHERE address IN(SELECT value FROM asked WHERE option='host');"
 
 /* The ledger has the first host that a client was given. Its answers named the same others each time,
@@ -229,6 +231,7 @@ static const struct report {
      {"publishers", OF_CLIENT | OF_SUFFIX, "publisher n", "n.rowid",
       "address,suffix,how,questions,first_asked,last_asked", "last_asked", publisher_columns,
       BLURRED "What is published at another DNS server is not seen here. "
+      "Of a flood, the last 200,000 events are looked at. "
       "Left out are the addresses of pools' hosts, as far as the policy has them."}},
     {"leaks", "internal suffixes that are sent to a public server",
      NULL, false,
