@@ -53,7 +53,7 @@ struct health_target {
 
 struct health {
     _Atomic uint32_t users;
-    uint64_t epoch; /* another one with each change */
+    uint32_t epoch; /* another one with each change */
     size_t n, left; /* left: hosts that are not tried, since there are too many */
     struct health_target targets[]; /* sorted as approved hosts are */
 };

@@ -209,22 +209,21 @@ static void event_decided(const struct view *v, struct query *q, const struct po
 
 /* In front of the packed event. */
 struct kept {
-    uint64_t stamp[4], since_ms, until_ms;
-    struct pin *pin; /* of the one host that is given until it has so many clients; or NULL */
+    uint64_t stamp[3], since_ms, until_ms;
     int ede;
-    uint8_t pin_clients;
+    uint16_t pin; /* place in the health, from 1, of the one host that is given; 0: there is none */
+    uint8_t pin_clients; /* until it has so many */
     bool ours;
 };
 
 /* What must be the same for a kept decision to be good. */
-static void make_stamp(const struct view *v, const struct query *q, uint64_t stamp[4])
+static void make_stamp(const struct view *v, const struct query *q, uint64_t stamp[3])
 {
     const struct health *h = view_health(v);
 
     stamp[0] = store_state(v->policy->txn);
-    stamp[1] = v->settings->generation;
+    stamp[1] = v->settings->generation << 32 | (h != NULL ? h->epoch : 0);
     stamp[2] = q->networks.key;
-    stamp[3] = h != NULL ? h->epoch : 0;
 }
 
 static struct cache_key decision_key(const struct view *v, const struct query *q)
@@ -263,7 +262,7 @@ static bool find_kept(const struct view *v, struct query *q, struct now now, enu
     uint8_t *image = v->scratch->image, note[CACHE_MAX_NOTE];
     size_t len = 0, note_len = sizeof note;
     struct cache_facts f;
-    uint64_t stamp[4];
+    uint64_t stamp[3];
     struct kept k;
 
     make_stamp(v, q, stamp);
@@ -274,7 +273,8 @@ static bool find_kept(const struct view *v, struct query *q, struct now now, enu
     if (memcmp(k.stamp, stamp, sizeof stamp) != 0 || now.wall_ms < k.since_ms ||
         now.wall_ms >= k.until_ms)
         return false;
-    if (k.pin != NULL && !pin_takes(k.pin, k.pin_clients, &q->client.addr, now.wall_ms, true))
+    if (k.pin > 0 && !pin_takes(view_health(v)->targets[k.pin - 1].pin, k.pin_clients,
+                                &q->client.addr, now.wall_ms, true))
         return false; /* it has its clients: others are given, too */
     COUNT(v->stats, kms_decision_hits);
     audit_event_unpack(&q->event, note + sizeof k, note_len - sizeof k);
@@ -292,11 +292,12 @@ static void choose_hosts(const struct view *v, const struct query *q, struct now
                          struct kept *k)
 {
     const struct policy_decision *d = &v->scratch->decision;
+    const struct health *h = view_health(v);
     struct health_choice *c = &v->scratch->choice;
 
-    health_choose(view_health(v), d, &q->client.addr, now.wall_ms, !v->trace, c);
-    if (c->pinned >= 0 && c->targets[c->pinned] != NULL) {
-        k->pin = c->targets[c->pinned]->pin;
+    health_choose(h, d, &q->client.addr, now.wall_ms, !v->trace, c);
+    if (c->pinned >= 0 && c->targets[c->pinned] != NULL && c->targets[c->pinned]->pin != NULL) {
+        k->pin = (uint16_t)(c->targets[c->pinned] - h->targets + 1);
         k->pin_clients = health_pin_clients(d);
     }
     if (c->down != 0)

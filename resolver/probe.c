@@ -47,7 +47,7 @@ struct prober {
     bool stopped, changed, is_off;
     unsigned n_busy, first;
     size_t left;
-    uint64_t epoch;
+    uint32_t epoch;
     struct health *health; /* newest */
     struct policy_host hosts[POLICY_POOL_HOSTS];
     struct query q;

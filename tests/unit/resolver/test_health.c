@@ -92,7 +92,7 @@ struct known {
 /* What is known of a.example to c.example, of which those in `down` are down. */
 static void make_known(struct known *k, const char *down)
 {
-    static uint64_t epoch;
+    static uint32_t epoch;
     char name[] = "a.example";
 
     k->h.epoch = ++epoch;
