@@ -31,17 +31,17 @@ static int restore_suffix(struct policy_change *c, const struct policy_key *k, b
 
 static int restore_record(struct policy_change *c, const struct store_record *was)
 {
-    union policy_object *o = arena_alloc(c->arena, sizeof *o);
     bool put = was->value.data != NULL;
     enum policy_kind kind = 0;
+    union policy_object *o;
     struct policy_key k;
 
-    if (o == NULL)
-        return -ENOMEM;
     if (!key_read(&was->key, &k))
         return -EBADMSG;
     if (was->key.data[0] == TABLE_RULE_SUFFIX)
         return restore_suffix(c, &k, put);
+    if ((o = arena_alloc(c->arena, sizeof *o)) == NULL)
+        return -ENOMEM;
     while (kind < POLICY_KINDS && (uint8_t)policy_tables[kind] != was->key.data[0])
         kind++;
     if (kind == POLICY_KINDS)
