@@ -226,29 +226,10 @@ int csv_read_publish_list(struct import *in)
     return read_table(in, false);
 }
 
-static void write_row(FILE *f, const struct policy_pool *pool, const struct policy_rule *r,
-                      const char *suffix)
-{
-    char text[HOST_TEXT], *hosts;
-    FILE *cell = ctl_open(&hosts);
-
-    for (size_t i = 0; i < pool->n; i++)
-        fprintf(cell, "%s%s", i > 0 ? " " : "", host_print(&pool->hosts[i], text));
-    ctl_close(cell);
-    ctl_cell(f, suffix, true);
-    fprintf(f, ",%s,", pool->name);
-    ctl_cell(f, hosts, true);
-    for (size_t i = 0; i < r->n_networks; i++)
-        fprintf(f, "%s%s", i > 0 ? " " : ",", r->networks[i]);
-    fprintf(f, "%s,%s,", r->n_networks == 0 ? "," : "", r->name);
-    ctl_cell(f, r->comment, true);
-    fputs("\r\n", f);
-    free(hosts);
-}
-
 int csv_write(const struct policy *p, FILE *f)
 {
-    char text[SUFFIX_TEXT];
+    char text[HOST_TEXT], *hosts;
+    FILE *cell;
 
     fputs("suffix,pool,host,network,rule,comment\r\n", f);
     for (const struct policy_rule *r = p->rules; r < p->rules + p->n_rules; r++) {
@@ -260,8 +241,23 @@ int csv_write(const struct policy *p, FILE *f)
             row++;
         if (row->key)
             ctl_warn("rule %s is left out: a table has no column for its %s", r->name, row->key);
-        for (size_t i = 0; i < r->n_suffixes && !row->key && pool; i++)
-            write_row(f, pool, r, suffix_print(r->suffixes[i], text));
+        if (row->key || !pool)
+            continue;
+        cell = ctl_open(&hosts);
+        for (size_t i = 0; i < pool->n; i++)
+            fprintf(cell, "%s%s", i > 0 ? " " : "", host_print(&pool->hosts[i], text));
+        ctl_close(cell);
+        for (size_t i = 0; i < r->n_suffixes; i++) {
+            ctl_cell(f, suffix_print(r->suffixes[i], text), true);
+            fprintf(f, ",%s,", pool->name);
+            ctl_cell(f, hosts, true);
+            for (size_t k = 0; k < r->n_networks; k++)
+                fprintf(f, "%s%s", k > 0 ? " " : ",", r->networks[k]);
+            fprintf(f, "%s,%s,", r->n_networks == 0 ? "," : "", r->name);
+            ctl_cell(f, r->comment, true);
+            fputs("\r\n", f);
+        }
+        free(hosts);
     }
     return ferror(f) ? -EIO : 0;
 }
