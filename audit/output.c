@@ -2,7 +2,7 @@
  *
  * output.c -- sends each record to each output, and remembers how far it has come.
  *
- *   database ──fill──▶ a batch of lines ──send──▶ receiver ──confirm──▶ cursor ──writer──▶ database
+ *   database ──records──▶ lines ──send──▶ receiver ──confirm──▶ cursor ──writer──▶ database
  *
  * The cursor moves when a batch has arrived, as far as this host can know: written to the file;
  * acknowledged by the peer's TCP; for UDP, no error came back in 10 ms. After a failure, and after
@@ -10,8 +10,9 @@
  * sequence numbers tell. What the peer's host has taken and its program has not read is lost with
  * it: plain syslog has no receipt for that.
  *
- * No descriptor blocks but those of files, for which this thread is its own. A failed output is
- * tried again after 1 s, then twice as long each time, up to 30 s.
+ * Each output is a thread that may block: in a file on a dead server it keeps up itself alone.
+ * Who ends it shuts its socket down. A failed one tries again after 1 s, then twice as long each
+ * time, up to 30 s.
  */
 #include "audit/output.h"
 
@@ -19,9 +20,7 @@
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -32,7 +31,7 @@
 #include "base/str.h"
 
 /* UDP: as many as a receiver's buffer holds, and what comes back within CONFIRM_MS. */
-enum { BATCH = 512, BATCH_UDP = 64, CONFIRM_MS = 10, LAST_MS = 300 };
+enum { BATCH = 512, BATCH_UDP = 64, CONFIRM_MS = 10, SEND_S = 5, LAST_MS = 300 };
 enum { RETRY_MS = 1000, RETRY_MOST_MS = 30000, SYSLOG_PORT = 514, SQL_TEXT = 16384 };
 
 /* clang-format off */
@@ -44,188 +43,81 @@ enum { RETRY_MS = 1000, RETRY_MOST_MS = 30000, SYSLOG_PORT = 514, SQL_TEXT = 163
 /* clang-format on */
 
 struct output {
+    struct audit_outputs *all;
+    struct output *next; /* that has ended, too */
     char to[AUDIT_OUTPUT_TO];
     uint32_t format, facility;
     struct endpoint at; /* its path is in `to` */
-    bool stream;        /* lines are octets one after the other */
-    /* Under the lock. */
+    pthread_t thread;
+    bool runs;
+    /* Under the lock; the thread alone changes fd, and may read it without. */
+    int fd;                  /* -1: closed */
+    bool reopen, ended;      /* it is to */
     long long sequence;      /* of the last record that it got; -1: the writer is to say */
     long long saved, saving; /* in the database; by the transaction that is open */
     uint64_t missed, noted;  /* removed before it got them; in that transaction */
     uint64_t moved_ms;
     int error;
     /* The thread's own. */
-    int fd; /* -1: closed */
-    bool connecting;
-    json_t *rows; /* the batch; NULL: none */
-    size_t n, next;
-    char *text; /* of a batch that is a stream, and how much of it is sent */
-    size_t size, sent;
-    long long last;  /* record of the batch */
-    uint64_t due_ms; /* when to open it, or to ask whether the batch has arrived; 0: no time */
-    uint64_t wait_ms;
+    struct audit_store *store;
 };
 
 struct audit_outputs {
     const char *dir;
-    struct audit_store *store; /* the thread's own, to read */
-    int wake;
+    int (*start)(pthread_t *, void *(*)(void *), void *);
     pthread_mutex_t lock;
+    pthread_cond_t news;
     /* Under the lock. */
     struct output *list[AUDIT_OUTPUTS];
     int n;
-    struct output wanted[AUDIT_OUTPUTS]; /* as far as they are set */
-    int n_wanted;
-    bool set;   /* the thread has not taken them yet */
-    bool taken; /* the writer has not seen them yet */
+    struct output *gone; /* no more in the list; to be joined at the end */
+    bool changed;        /* the list, since it was saved */
     bool ending;
-    long long newest; /* in the database */
+    long long newest; /* record in the database */
 };
 
-struct audit_outputs *audit_outputs_new(const char *dir)
+struct audit_outputs *audit_outputs_new(const char *dir,
+                                        int (*start)(pthread_t *, void *(*)(void *), void *))
 {
     struct audit_outputs *o = calloc(1, sizeof *o);
+    pthread_condattr_t monotonic;
 
     if (o == NULL)
         return NULL;
     o->dir = dir;
+    o->start = start;
     pthread_mutex_init(&o->lock, NULL);
-    o->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&o->news, &monotonic);
     return o;
 }
 
-static void drop_batch(struct output *p)
+static void set_fd(struct output *p, int fd)
 {
-    json_decref(p->rows);
-    free(p->text);
-    p->rows = NULL;
-    p->text = NULL;
-    p->n = p->next = p->size = p->sent = 0;
-}
-
-static void output_free(struct output *p)
-{
+    pthread_mutex_lock(&p->all->lock);
     if (p->fd >= 0)
         close(p->fd);
-    drop_batch(p);
-    free(p);
+    p->fd = fd;
+    p->reopen = false;
+    pthread_mutex_unlock(&p->all->lock);
 }
 
-void audit_outputs_free(struct audit_outputs *o)
-{
-    if (o == NULL)
-        return;
-    for (int i = 0; i < o->n; i++)
-        output_free(o->list[i]);
-    audit_store_close(o->store);
-    close(o->wake);
-    free(o);
-}
-
-void audit_outputs_set(struct audit_outputs *o, const struct audit_target *targets, int n)
-{
-    pthread_mutex_lock(&o->lock);
-    for (int i = 0; i < n && i < AUDIT_OUTPUTS; i++) {
-        struct output *p = &o->wanted[i];
-
-        *p = (struct output){
-            .fd = -1, .sequence = -1, .format = targets[i].format, .facility = targets[i].facility};
-        (void)str_copy(p->to, sizeof p->to, targets[i].to);
-    }
-    o->n_wanted = n < AUDIT_OUTPUTS ? n : AUDIT_OUTPUTS;
-    o->set = true;
-    pthread_mutex_unlock(&o->lock);
-    (void)eventfd_write(o->wake, 1);
-}
-
-/* Those that stay keep their connection, and a file is opened again. */
-static void take(struct audit_outputs *o)
-{
-    struct output *list[AUDIT_OUTPUTS], *p;
-
-    pthread_mutex_lock(&o->lock);
-    for (int i = 0; i < o->n_wanted && o->set; i++) {
-        const struct output *w = &o->wanted[i];
-
-        list[i] = NULL;
-        for (int k = 0; k < o->n && list[i] == NULL; k++)
-            if ((p = o->list[k]) != NULL && strcmp(p->to, w->to) == 0) {
-                list[i] = p;
-                o->list[k] = NULL;
-                p->format = w->format;
-                p->facility = w->facility;
-            }
-        if (list[i] == NULL && (list[i] = malloc(sizeof *p)) != NULL)
-            *list[i] = *w;
-        p = list[i];
-        if (p == NULL) { /* the others go on; the next reload tries again */
-            o->n_wanted = i;
-            break;
-        }
-        (void)endpoint_parse(&p->at, p->to, SYSLOG_PORT);
-        p->stream = p->at.kind == ENDPOINT_FILE || p->at.kind == ENDPOINT_TCP;
-        if (p->at.kind == ENDPOINT_FILE && p->fd >= 0) {
-            close(p->fd);
-            p->fd = -1;
-        }
-        p->due_ms = 0;
-    }
-    if (o->set) {
-        for (int k = 0; k < o->n; k++)
-            if (o->list[k] != NULL)
-                output_free(o->list[k]);
-        o->n = o->n_wanted;
-        memcpy(o->list, list, sizeof list[0] * (size_t)o->n);
-        o->taken = true;
-    }
-    o->set = false;
-    pthread_mutex_unlock(&o->lock);
-}
-
-static void moved(struct audit_outputs *o, struct output *p, long long sequence, uint64_t missed)
-{
-    pthread_mutex_lock(&o->lock);
-    p->sequence = sequence;
-    p->missed += missed;
-    p->moved_ms = clock_now().wall_ms;
-    p->error = 0;
-    p->wait_ms = RETRY_MS;
-    pthread_mutex_unlock(&o->lock);
-}
-
-static void output_fail(struct audit_outputs *o, struct output *p, int err, struct now now)
-{
-    /* The lines that a UNIX socket took are gone from here. */
-    if (p->at.kind == ENDPOINT_UNIX && p->next > 0)
-        moved(o, p, p->last - (long long)(p->n - p->next), 0);
-    drop_batch(p);
-    if (p->fd >= 0)
-        close(p->fd);
-    p->fd = -1;
-    pthread_mutex_lock(&o->lock);
-    p->error = -err;
-    pthread_mutex_unlock(&o->lock);
-    p->wait_ms = p->wait_ms < RETRY_MS ? RETRY_MS : p->wait_ms;
-    p->due_ms = now.mono_ms + p->wait_ms;
-    p->wait_ms = 2 * p->wait_ms < RETRY_MOST_MS ? 2 * p->wait_ms : RETRY_MOST_MS;
-}
-
-/* 0 or -errno; a TCP connection may be under way then. */
+/* 0; -ENOENT: the store; -errno. */
 static int open_output(struct output *p)
 {
+    const struct timeval limit = {.tv_sec = SEND_S}; /* of connect(), too */
     struct sockaddr_un path = {.sun_family = AF_UNIX};
     struct sockaddr_storage to;
     socklen_t len = sizeof path;
-    const int type = p->at.kind == ENDPOINT_TCP ? SOCK_STREAM : SOCK_DGRAM;
     struct stat st;
 
-    p->connecting = false;
     if (p->at.kind == ENDPOINT_FILE) {
-        p->fd = open(p->at.path, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY | O_NONBLOCK | O_CLOEXEC,
-                     0640);
-        if (p->fd < 0)
+        set_fd(p, open(p->at.path,
+                       O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0640));
+        if (p->fd < 0 || fstat(p->fd, &st) != 0)
             return -errno;
-        return fstat(p->fd, &st) != 0 ? -errno : S_ISREG(st.st_mode) ? 0 : -EINVAL;
+        return S_ISREG(st.st_mode) ? 0 : -EINVAL;
     }
     if (p->at.kind != ENDPOINT_UNIX)
         len = addr_to_sockaddr(&p->at.addr, &to);
@@ -233,73 +125,112 @@ static int open_output(struct output *p)
         memcpy(&to, &path, sizeof path);
     else
         return -ENAMETOOLONG;
-    p->fd = socket(to.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (p->fd < 0)
-        return -errno;
-    if (connect(p->fd, (struct sockaddr *)&to, len) == 0)
+    set_fd(p, socket(to.ss_family,
+                     (p->at.kind == ENDPOINT_TCP ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0));
+    if (p->fd >= 0 && setsockopt(p->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0 &&
+        connect(p->fd, (struct sockaddr *)&to, len) == 0)
         return 0;
-    p->connecting = errno == EINPROGRESS;
-    return p->connecting ? 0 : -errno;
+    return errno == EINPROGRESS ? -ETIMEDOUT : -errno;
 }
 
-/* Has the batch arrived, as far as can be known? 1, 0: not yet, -errno. */
-static int confirm(struct output *p, struct now now)
+static void moved(struct output *p, long long sequence, uint64_t missed)
+{
+    pthread_mutex_lock(&p->all->lock);
+    p->sequence = sequence;
+    p->missed += missed;
+    p->moved_ms = clock_now().wall_ms;
+    p->error = 0;
+    pthread_mutex_unlock(&p->all->lock);
+}
+
+/* All of it, however long that takes. */
+static int send_all(struct output *p, const char *data, size_t len)
+{
+    bool ended = false;
+
+    while (len > 0 && !ended) {
+        ssize_t n = p->at.kind == ENDPOINT_FILE ? write(p->fd, data, len)
+                                                : send(p->fd, data, len, MSG_NOSIGNAL);
+
+        if (n < 0 && errno != EAGAIN)
+            return -errno;
+        data += n > 0 ? n : 0;
+        len -= n > 0 ? (size_t)n : 0;
+        pthread_mutex_lock(&p->all->lock);
+        ended = p->ended;
+        pthread_mutex_unlock(&p->all->lock);
+    }
+    return len == 0 ? 0 : -ECANCELED;
+}
+
+/* Waits until what was sent has arrived, as far as can be known. */
+static int confirm(struct output *p)
 {
     int unsent = 0, err = 0;
     socklen_t len = sizeof err;
 
     if (p->at.kind == ENDPOINT_FILE || p->at.kind == ENDPOINT_UNIX)
-        return 1;
-    if (p->due_ms == 0)
-        p->due_ms = now.mono_ms + CONFIRM_MS;
-    if (p->at.kind == ENDPOINT_TCP && ioctl(p->fd, SIOCOUTQ, &unsent) != 0)
-        return -errno;
-    /* Asked later: a reset throws away what is unsent. */
-    if (getsockopt(p->fd, SOL_SOCKET, SO_ERROR, &err, &len) != 0 || err != 0)
-        return -(err != 0 ? err : errno);
-    if (p->at.kind == ENDPOINT_TCP ? unsent == 0 : now.mono_ms >= p->due_ms) {
-        p->due_ms = 0;
-        return 1;
-    }
-    if (now.mono_ms >= p->due_ms)
-        p->due_ms = now.mono_ms + CONFIRM_MS;
+        return 0;
+    do {
+        struct pollfd fd = {.fd = p->fd}; /* of which an error is told, or a shutdown */
+
+        poll(&fd, 1, CONFIRM_MS);
+        if (p->at.kind == ENDPOINT_TCP && ioctl(p->fd, SIOCOUTQ, &unsent) != 0)
+            return -errno;
+        /* Asked later: a reset throws away what is unsent. */
+        if (getsockopt(p->fd, SOL_SOCKET, SO_ERROR, &err, &len) != 0 || err != 0)
+            return -(err != 0 ? err : errno);
+        if (fd.revents != 0)
+            return -ECONNRESET;
+    } while (unsent > 0);
     return 0;
 }
 
-#define LINE_OF(p, i) json_string_value(json_object_get(json_array_get((p)->rows, i), "line"))
-
-/* What a file or a connection gets is one text. */
-static int join_lines(struct output *p)
+/* Sends the rows, and counts in *done those that are gone in any case. 0 or -errno. */
+static int send_rows(struct output *p, const json_t *rows, size_t *done)
 {
-    FILE *f = open_memstream(&p->text, &p->size);
+    const bool file = p->at.kind == ENDPOINT_FILE, stream = file || p->at.kind == ENDPOINT_TCP;
+    char *text = NULL;
+    size_t size = 0, i;
+    FILE *f = stream ? open_memstream(&text, &size) : NULL;
+    const json_t *row;
+    off_t end;
+    int rc = stream && f == NULL ? -ENOMEM : 0;
 
-    for (size_t i = 0; i < p->n && f != NULL; i++) {
-        if (p->at.kind == ENDPOINT_TCP) /* RFC 6587, 3.4.1 */
-            fprintf(f, "%zu %s", strlen(LINE_OF(p, i)), LINE_OF(p, i));
-        else
-            fprintf(f, "%s\n", LINE_OF(p, i));
+    json_array_foreach(rows, i, row)
+    {
+        const char *line = json_string_value(json_object_get(row, "line"));
+
+        if (rc == 0 && stream && file)
+            fprintf(f, "%s\n", line);
+        else if (rc == 0 && stream) /* RFC 6587, 3.4.1 */
+            fprintf(f, "%zu %s", strlen(line), line);
+        else if (rc == 0 && (rc = send_all(p, line, strlen(line))) == 0)
+            *done += p->at.kind == ENDPOINT_UNIX;
     }
-    return f != NULL && fclose(f) == 0 ? 0 : -ENOMEM;
+    if (f != NULL && fclose(f) != 0)
+        rc = -ENOMEM;
+    if (rc == 0 && stream) {
+        end = file ? lseek(p->fd, 0, SEEK_END) : 0;
+        rc = send_all(p, text, size);
+        if (rc != 0 && file) /* all of them or none */
+            (void)!ftruncate(p->fd, end);
+    }
+    free(text);
+    return rc == 0 ? confirm(p) : rc;
 }
 
-/* The next records as lines. 1; 0: there are none. */
-static int fill(struct audit_outputs *o, struct output *p)
+/* Sends the next records behind that number. 0 or -errno. */
+static int send_next(struct output *p, long long from)
 {
     static const char *const encoders[] = {SQL_ECS, SQL_CEF, SQL_TEXT_LINE};
     char sql[SQL_TEXT], after[NUMBER_TEXT];
-    struct diags d;
+    json_t *rows = json_array();
+    size_t done = 0;
+    long long first;
     struct str s;
-    long long from, first;
+    int rc;
 
-    diags_init(&d);
-    if (o->store == NULL && audit_store_open(&o->store, o->dir, 0, &d) != 0)
-        o->store = NULL;
-    diags_fini(&d);
-    pthread_mutex_lock(&o->lock);
-    from = p->sequence;
-    pthread_mutex_unlock(&o->lock);
-    if (from < 0 || o->store == NULL)
-        return 0;
     snprintf(after, sizeof after, "%lld", from);
     str_init(&s, sql, sizeof sql);
     str_add(&s, "SELECT sequence,");
@@ -308,151 +239,166 @@ static int fill(struct audit_outputs *o, struct output *p)
     str_addf(&s,
              "%s AS line FROM events WHERE sequence>CAST(? AS INTEGER) ORDER BY sequence LIMIT %d",
              encoders[p->format], p->at.kind == ENDPOINT_UDP ? BATCH_UDP : BATCH);
-    p->rows = json_array();
-    if (audit_query(o->store, sql, after, p->rows) != 0 || json_array_size(p->rows) == 0) {
-        drop_batch(p);
-        return 0;
-    }
-    p->n = json_array_size(p->rows);
-    first = json_integer_value(json_object_get(json_array_get(p->rows, 0), "sequence"));
-    p->last = first + (long long)p->n - 1; /* numbers have no holes */
-    if (first > from + 1)
-        moved(o, p, first - 1, (uint64_t)(first - from) - 1);
-    if (p->stream && join_lines(p) != 0)
-        drop_batch(p);
-    return p->rows != NULL;
-}
-
-/* A file gets the batch whole, or nothing of it. */
-static int write_file(struct output *p)
-{
-    const off_t end = lseek(p->fd, 0, SEEK_END);
-    ssize_t n = write(p->fd, p->text, p->size);
-    int rc = n < 0 ? -errno : -ENOSPC;
-
-    if (n == (ssize_t)p->size) {
-        p->next = p->n;
-        return 0;
-    }
-    (void)!ftruncate(p->fd, end);
+    rc = audit_query(p->store, sql, after, rows);
+    first = json_integer_value(json_object_get(json_array_get(rows, 0), "sequence"));
+    if (rc == 0 && first > from + 1)
+        moved(p, first - 1, (uint64_t)(first - from) - 1);
+    if (rc == 0)
+        rc = send_rows(p, rows, &done);
+    if (rc == 0)
+        done = json_array_size(rows); /* numbers have no holes */
+    if (done > 0)
+        moved(p, first - 1 + (long long)done, 0);
+    json_decref(rows);
     return rc;
 }
 
-/* Sends what is left of the batch. 0; -EAGAIN: no more goes now; -errno. */
-static int send_batch(struct output *p)
+/* Until there is a record to send: 1, behind *from. 0: it is to end. until_ms: not before that
+ * time. */
+static bool wait_for_work(struct output *p, uint64_t until_ms, long long *from, bool *reopen)
 {
-    if (p->at.kind == ENDPOINT_FILE)
-        return p->next < p->n ? write_file(p) : 0;
-    while (p->next < p->n) {
-        const char *from = p->stream ? p->text + p->sent : LINE_OF(p, p->next);
-        ssize_t n = send(p->fd, from, p->stream ? p->size - p->sent : strlen(from), MSG_NOSIGNAL);
+    struct audit_outputs *o = p->all;
+    const struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
+                                   .tv_nsec = (long)(until_ms % 1000 * 1000000)};
+    bool ended;
 
-        if (n < 0)
-            return errno == ENOBUFS ? -EAGAIN : -errno;
-        p->sent += (size_t)n;
-        if (!p->stream)
-            p->next++;
-        else if (p->sent == p->size)
-            p->next = p->n;
-    }
-    return 0;
+    pthread_mutex_lock(&o->lock);
+    while (!p->ended && !o->ending && clock_now().mono_ms < until_ms)
+        pthread_cond_timedwait(&o->news, &o->lock, &until);
+    while (!p->ended && !o->ending && (p->sequence < 0 || p->sequence >= o->newest))
+        pthread_cond_wait(&o->news, &o->lock);
+    /* At the end of all what is left goes, unless it has just failed. */
+    ended = p->ended || p->sequence < 0 || p->sequence >= o->newest || (o->ending && p->error != 0);
+    *from = p->sequence;
+    *reopen = p->reopen;
+    pthread_mutex_unlock(&o->lock);
+    return !ended;
 }
 
-/* As much as one batch; what it waits for then is in fd. True: it can go on at once. */
-static bool output_turn(struct audit_outputs *o, struct output *p, struct now now,
-                        struct pollfd *fd)
+static void *run_output(void *arg)
 {
-    char ignored[256];
-    int rc = 0;
+    struct output *p = arg;
+    uint64_t wait_ms = RETRY_MS, until_ms = 0;
+    long long from;
+    bool reopen;
 
-    *fd = (struct pollfd){.fd = -1};
-    if (p->fd < 0) {
-        if (now.mono_ms < p->due_ms)
-            return false;
-        p->due_ms = 0;
-        rc = open_output(p);
-    } else if (p->at.kind != ENDPOINT_FILE) { /* an end, or what nobody asked for */
-        rc = (int)recv(p->fd, ignored, sizeof ignored, MSG_DONTWAIT);
-        rc = rc == 0 && p->at.kind == ENDPOINT_TCP         ? -ECONNRESET
-             : rc < 0 && errno != EAGAIN && !p->connecting ? -errno
-                                                           : 0;
-    }
-    if (rc == 0 && p->connecting) {
-        struct pollfd now_fd = {.fd = p->fd, .events = POLLOUT};
+    while (wait_for_work(p, until_ms, &from, &reopen)) {
+        char left[256];
+        int rc = 0;
 
-        if (poll(&now_fd, 1, 0) == 0) {
-            *fd = now_fd;
-            return false;
-        }
-        p->connecting = false; /* if that failed, sending says why */
+        if (p->store == NULL)
+            rc = audit_store_open(&p->store, p->all->dir, 0, NULL);
+        /* A connection that the peer has closed; what it says nobody asked for. */
+        if (p->fd >= 0 && (reopen || (p->at.kind == ENDPOINT_TCP &&
+                                      recv(p->fd, left, sizeof left, MSG_DONTWAIT) == 0)))
+            set_fd(p, -1);
+        if (rc == 0 && p->fd < 0)
+            rc = open_output(p);
+        if (rc == 0)
+            rc = send_next(p, from);
+        until_ms = rc == 0 ? 0 : clock_now().mono_ms + wait_ms;
+        wait_ms = rc == 0 ? RETRY_MS : 2 * wait_ms < RETRY_MOST_MS ? 2 * wait_ms : RETRY_MOST_MS;
+        if (rc == 0)
+            continue;
+        set_fd(p, -1);
+        pthread_mutex_lock(&p->all->lock);
+        p->error = -rc;
+        pthread_mutex_unlock(&p->all->lock);
     }
-    if (rc == 0 && p->rows == NULL && fill(o, p) == 0) {
-        pthread_mutex_lock(&o->lock);
-        if (p->error == 0) /* it lacks nothing */
-            p->moved_ms = now.wall_ms;
-        pthread_mutex_unlock(&o->lock);
-        fd->fd = p->at.kind == ENDPOINT_TCP ? p->fd : -1;
-        fd->events = POLLIN | POLLRDHUP;
-        return false;
-    }
-    if (rc == 0)
-        rc = send_batch(p);
-    if (rc == -EAGAIN) {
-        *fd = (struct pollfd){.fd = p->fd, .events = POLLOUT};
-        return false;
-    }
-    if (rc == 0 && (rc = confirm(p, now)) > 0) {
-        drop_batch(p);
-        moved(o, p, p->last, 0);
-        return true;
-    }
-    if (rc < 0)
-        output_fail(o, p, rc, now);
-    return false;
+    set_fd(p, -1);
+    audit_store_close(p->store);
+    return NULL;
 }
 
-void *audit_outputs_run(void *arg)
+/* The lock is held. A thread that waits for a receiver is woken by the shutdown. */
+static void end_output(struct output *p)
 {
-    struct audit_outputs *o = arg;
-    uint64_t end_ms = 0;
+    p->ended = true;
+    if (p->fd >= 0)
+        shutdown(p->fd, SHUT_RDWR);
+    p->next = p->all->gone;
+    p->all->gone = p;
+}
 
-    for (;;) {
-        struct pollfd fds[AUDIT_OUTPUTS + 1];
-        struct now now = clock_now();
-        bool more = false, waits = false, ending;
-        uint64_t due = now.mono_ms + RETRY_MOST_MS;
-        eventfd_t n;
+void audit_outputs_set(struct audit_outputs *o, const struct audit_target *targets, int n)
+{
+    struct output *list[AUDIT_OUTPUTS], *p;
 
-        (void)eventfd_read(o->wake, &n);
-        take(o);
-        pthread_mutex_lock(&o->lock);
-        ending = o->ending;
-        pthread_mutex_unlock(&o->lock);
-        for (int i = 0; i < o->n; i++) {
-            struct output *p = o->list[i];
-
-            more = output_turn(o, p, now, &fds[i]) || more;
-            waits = waits || p->rows != NULL;
-            if (p->due_ms != 0 && p->due_ms < due)
-                due = p->due_ms;
+    pthread_mutex_lock(&o->lock);
+    for (int i = 0; i < n; i++) {
+        p = NULL;
+        for (int k = 0; k < o->n && p == NULL; k++)
+            if (o->list[k] != NULL && strcmp(o->list[k]->to, targets[i].to) == 0 &&
+                o->list[k]->format == targets[i].format &&
+                o->list[k]->facility == targets[i].facility) {
+                p = o->list[k];
+                o->list[k] = NULL;
+                p->reopen = p->at.kind == ENDPOINT_FILE;
+            }
+        list[i] = p != NULL ? p : calloc(1, sizeof *p);
+        if (list[i] == NULL) { /* the others go on; the next reload tries again */
+            n = i;
+            break;
         }
-        if (ending && end_ms == 0)
-            end_ms = now.mono_ms + LAST_MS;
-        if (ending && ((!more && !waits) || now.mono_ms >= end_ms))
-            return NULL;
-        if (ending && end_ms < due)
-            due = end_ms;
-        fds[o->n] = (struct pollfd){.fd = o->wake, .events = POLLIN};
-        poll(fds, (nfds_t)o->n + 1, more ? 0 : due > now.mono_ms ? (int)(due - now.mono_ms) : 1);
+        if (p != NULL)
+            continue;
+        p = list[i];
+        *p = (struct output){.all = o,
+                             .fd = -1,
+                             .sequence = -1,
+                             .format = targets[i].format,
+                             .facility = targets[i].facility};
+        (void)str_copy(p->to, sizeof p->to, targets[i].to);
+        (void)endpoint_parse(&p->at, p->to, SYSLOG_PORT);
+        p->error = -o->start(&p->thread, run_output, p);
+        p->runs = p->error == 0;
     }
+    for (int k = 0; k < o->n; k++)
+        if (o->list[k] != NULL)
+            end_output(o->list[k]);
+    o->n = n;
+    memcpy(o->list, list, sizeof list[0] * (size_t)n);
+    o->changed = true;
+    pthread_cond_broadcast(&o->news);
+    pthread_mutex_unlock(&o->lock);
 }
 
 void audit_outputs_end(struct audit_outputs *o)
 {
+    const uint64_t end_ms = clock_now().wall_ms + LAST_MS;
+    struct timespec end = {.tv_sec = (time_t)(end_ms / 1000),
+                           .tv_nsec = (long)(end_ms % 1000 * 1000000)};
+
     pthread_mutex_lock(&o->lock);
     o->ending = true;
+    pthread_cond_broadcast(&o->news);
     pthread_mutex_unlock(&o->lock);
-    (void)eventfd_write(o->wake, 1);
+    for (int i = 0; i < o->n; i++)
+        if (o->list[i]->runs && pthread_timedjoin_np(o->list[i]->thread, NULL, &end) == 0)
+            o->list[i]->runs = false;
+}
+
+void audit_outputs_free(struct audit_outputs *o)
+{
+    struct timespec now;
+    struct output *next;
+
+    if (o == NULL)
+        return;
+    pthread_mutex_lock(&o->lock);
+    for (int i = 0; i < o->n; i++)
+        end_output(o->list[i]);
+    pthread_cond_broadcast(&o->news);
+    pthread_mutex_unlock(&o->lock);
+    clock_gettime(CLOCK_REALTIME, &now);
+    now.tv_sec++;
+    for (struct output *p = o->gone; p != NULL; p = next) {
+        next = p->next;
+        if (p->runs && pthread_timedjoin_np(p->thread, NULL, &now) != 0)
+            return; /* a file on a dead server: it ends with the process */
+        free(p);
+    }
+    free(o);
 }
 
 int audit_outputs_report(struct audit_outputs *o, struct audit_output_report out[AUDIT_OUTPUTS])
@@ -477,7 +423,7 @@ bool audit_outputs_changed(struct audit_outputs *o)
     bool changed;
 
     pthread_mutex_lock(&o->lock);
-    changed = o->taken;
+    changed = o->changed;
     for (int i = 0; i < o->n; i++)
         changed = changed || o->list[i]->sequence != o->list[i]->saved || o->list[i]->missed > 0;
     pthread_mutex_unlock(&o->lock);
@@ -537,7 +483,7 @@ int audit_outputs_save(struct audit_outputs *o, struct audit_store *store, struc
     int rc;
 
     pthread_mutex_lock(&o->lock);
-    rc = o->taken ? save_names(o, store) : 0;
+    rc = o->changed ? save_names(o, store) : 0;
     for (int i = 0; i < o->n && rc == 0; i++)
         rc = save_output(o->list[i], store, l, now);
     pthread_mutex_unlock(&o->lock);
@@ -547,21 +493,20 @@ int audit_outputs_save(struct audit_outputs *o, struct audit_store *store, struc
 void audit_outputs_saved(struct audit_outputs *o, struct audit_store *store)
 {
     long long newest = 0;
-    bool more;
 
     (void)audit_sql(store, &newest, "SELECT ifnull(max(id),0) FROM event");
     pthread_mutex_lock(&o->lock);
-    more = newest > o->newest || o->taken;
     for (int i = 0; i < o->n; i++) {
         struct output *p = o->list[i];
 
+        if (p->sequence >= o->newest) /* it lacked nothing until now */
+            p->moved_ms = clock_now().wall_ms;
         p->sequence = p->sequence < 0 ? p->saving : p->sequence;
         p->saved = p->saving;
         p->missed -= p->noted;
     }
     o->newest = newest;
-    o->taken = false;
+    o->changed = false;
+    pthread_cond_broadcast(&o->news);
     pthread_mutex_unlock(&o->lock);
-    if (more)
-        (void)eventfd_write(o->wake, 1);
 }

@@ -3,12 +3,14 @@
  * output.h -- copies of the records, as lines: to files, and to syslog servers by UDP, TCP and
  * UNIX sockets.
  *
- * A thread of its own reads the database and sends: a receiver that is slow or dead keeps up
- * neither answers nor commits. Each output has a cursor, the number of the last record that it
- * got, which the audit's one writer keeps in the database.
+ * A thread for each reads the database and sends: a receiver that is slow or dead keeps up
+ * neither answers nor commits, nor the other outputs. Each has a cursor, the number of the last
+ * record that it got, which the audit's one writer keeps in the database.
  */
 #ifndef AUDIT_OUTPUT_H
 #define AUDIT_OUTPUT_H
+
+#include <pthread.h>
 
 #include "audit/ledger.h"
 #include "base/addr.h"
@@ -32,17 +34,16 @@ struct audit_output_report {
 
 struct audit_outputs; /* opaque */
 
-/* dir is "STATE/audit"; borrowed. NULL: out of memory. */
-struct audit_outputs *audit_outputs_new(const char *dir);
-void audit_outputs_free(struct audit_outputs *); /* no thread may be in it; NULL is fine */
-/* From now on these, at most AUDIT_OUTPUTS. Files are opened again. Any thread. */
+/* dir is "STATE/audit"; borrowed. start: starts a thread. NULL: out of memory. */
+struct audit_outputs *audit_outputs_new(const char *dir,
+                                        int (*start)(pthread_t *, void *(*)(void *), void *));
+/* From now on these, at most AUDIT_OUTPUTS. Files are opened again. Any thread, as is report, which
+ * returns how many. */
 void audit_outputs_set(struct audit_outputs *, const struct audit_target *, int n);
-/* Any thread. How many. */
 int audit_outputs_report(struct audit_outputs *, struct audit_output_report[AUDIT_OUTPUTS]);
-
-/* The thread: sends until audit_outputs_end(), and then for 300 ms what is left. */
-void *audit_outputs_run(void *);
+/* What is left is sent, for 300 ms at most. Then the writer saves for the last time; then free. */
 void audit_outputs_end(struct audit_outputs *);
+void audit_outputs_free(struct audit_outputs *); /* NULL is fine */
 
 /* The writer. Is there something to save? Saves it within a transaction: the cursors, and a gap
  * record for what was removed before an output got it; a new output begins with the next record.

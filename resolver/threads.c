@@ -262,7 +262,6 @@ static void *run_auditor(void *arg)
     }
     audit_writer_step(a->writer, clock_now(), true);
     audit_outputs_end(a->outputs); /* they get what they can of the last records, too */
-    pthread_join(a->sender, NULL);
     audit_writer_close(a->writer, clock_now());
     return NULL;
 }
@@ -278,16 +277,12 @@ int auditor_start(struct auditor *a, const struct settings *s, struct audit_ring
         diags_tell(d, "%s/client.key cannot be read or made: %s", a->dir, strerror(-rc));
     else
         rc = audit_writer_open(&a->writer, a->dir, s->server.name, &limits, rings, n, d);
-    if (rc == 0 && (a->outputs = audit_outputs_new(a->dir)) == NULL)
+    if (rc == 0 && (a->outputs = audit_outputs_new(a->dir, thread_start)) == NULL)
         rc = -ENOMEM;
     if (rc == 0 && (rc = pipe2(a->box, O_CLOEXEC | O_NONBLOCK) != 0 ? -errno : 0) == 0) {
         set_outputs(a->outputs, s);
         audit_writer_outputs(a->writer, a->outputs);
-        rc = thread_start(&a->sender, audit_outputs_run, a->outputs);
-    }
-    if (rc == 0 && (rc = thread_start(&a->thread, run_auditor, a)) != 0) {
-        audit_outputs_end(a->outputs);
-        pthread_join(a->sender, NULL);
+        rc = thread_start(&a->thread, run_auditor, a);
     }
     if (rc == 0)
         return 0;

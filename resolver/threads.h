@@ -64,12 +64,12 @@ void worker_learn(struct worker *, void *health);
 struct auditor {
     struct audit_writer *writer; /* NULL: nothing is recorded */
     struct audit_outputs *outputs;
-    pthread_t thread, sender; /* of the writer; of the outputs */
+    pthread_t thread; /* of the writer */
     char dir[512];
     int box[2]; /* a pipe of notes */
 };
 
-/* Opens the audit's store and starts the threads. The rings, and their list, are borrowed. 0; -errno with
+/* Opens the audit's store and starts the thread. The rings, and their list, are borrowed. 0; -errno with
  * a sentence in d: then there is no writer and the daemon goes on without. */
 int auditor_start(struct auditor *, const struct settings *, struct audit_ring *const *rings, int n,
                   struct diags *d);
