@@ -16,7 +16,8 @@ enum { PARTS = 13 };
 
 /* clang-format off */
 static const char segments_sql[] =
-    "SELECT id" SQL_CHAIN " FROM chain WHERE id>=?1 AND last>=(SELECT ifnull(min(id),0) FROM event) ORDER BY id LIMIT 1";
+    "SELECT id" SQL_CHAIN " FROM chain WHERE id>=?1"
+    " AND last>=(SELECT ifnull(min(id),0) FROM event) ORDER BY id LIMIT 1";
 /* What joins the chain with each record, as ledger.c has it. */
 static const char records_sql[] =
     "SELECT e.id,ms,port,dns_id,bits,serial,real_ms,latency_us,"

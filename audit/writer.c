@@ -431,15 +431,18 @@ static const char forget_all[] = "UPDATE client SET name='forgotten-'||id,salt=N
 /* Two stories: those that are forgotten get a row of their own. In the chain stands for each record what its
  * digest made of it; the digest goes, which would tell whose they are. */
 static const char forget_part[] =
-    "INSERT OR IGNORE INTO blind SELECT s.id,digest(digest,s.id) FROM story s,client c WHERE c.name=?1;"
-    "INSERT INTO client(name,digest,first,last,event) SELECT"
-    " 'forgotten-'||(SELECT seq+1 FROM sqlite_sequence WHERE name='client'),randomblob(16),min(ms),max(ms),max(id)"
-    " FROM story WHERE gone;"
-    "UPDATE event SET client=(SELECT max(id) FROM client) WHERE id IN(SELECT id FROM story WHERE gone);"
-    "UPDATE event SET previous=ifnull((SELECT max(s.id) FROM story s WHERE s.id<event.id AND s.gone="
-    "(SELECT gone FROM story o WHERE o.id=event.id)),0) WHERE id IN(SELECT id FROM story);"
-    "UPDATE client SET salt=NULL,digest=randomblob(16),event=ifnull((SELECT max(id) FROM story WHERE NOT gone),0)"
-    " WHERE name=?1";
+    "INSERT OR IGNORE INTO blind"
+    " SELECT s.id,digest(digest,s.id) FROM story s,client c WHERE c.name=?1;"
+    "INSERT INTO client(name,digest,first,last,event)"
+    " SELECT 'forgotten-'||(SELECT seq+1 FROM sqlite_sequence WHERE name='client'),"
+    "randomblob(16),min(ms),max(ms),max(id) FROM story WHERE gone;"
+    "UPDATE event SET client=(SELECT max(id) FROM client)"
+    " WHERE id IN(SELECT id FROM story WHERE gone);"
+    "UPDATE event SET previous=ifnull((SELECT max(s.id) FROM story s WHERE s.id<event.id"
+    " AND s.gone=(SELECT gone FROM story o WHERE o.id=event.id)),0)"
+    " WHERE id IN(SELECT id FROM story);"
+    "UPDATE client SET salt=NULL,digest=randomblob(16),"
+    "event=ifnull((SELECT max(id) FROM story WHERE NOT gone),0) WHERE name=?1";
 /* clang-format on */
 
 int audit_writer_forget(struct audit_writer *w, struct now now, const char *name, uint64_t since_ms,

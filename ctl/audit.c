@@ -477,18 +477,19 @@ static void show_progress(void *c, long long done, long long all)
 /* clang-format off */
 /* What the chain cannot prove, but its records tell. */
 static const char told_sql[] =
-    "SELECT (SELECT ms FROM event ORDER BY id LIMIT 1) AS since,(SELECT ms FROM event ORDER BY id DESC LIMIT 1) AS until,"
+    "SELECT (SELECT ms FROM event ORDER BY id LIMIT 1) AS since,"
+    "(SELECT ms FROM event ORDER BY id DESC LIMIT 1) AS until,"
     "(SELECT ifnull(sum(count),0) FROM gaps WHERE kind='gap' AND note IS NULL) AS lost,"
     "(SELECT ifnull(sum(count),0) FROM gaps WHERE kind='prune') AS pruned,"
     "(SELECT max(at) FROM answer WHERE kind='prune') AS pruned_until,"
     "(SELECT count(*) FROM client WHERE name GLOB 'forgotten-*') AS forgotten,"
     "(SELECT count(*) FROM gaps WHERE kind='forget') AS forget_records,"
-    "(SELECT json_group_array(strftime('%%Y-%%m-%%d %%H:%%M:%%S',l.ms/1000,'unixepoch','localtime')||' to '||"
-    "strftime('%%Y-%%m-%%d %%H:%%M:%%S',s.ms/1000,'unixepoch','localtime')||iif(k.kind='stop','',' (killed)'))"
+    "(SELECT json_group_array(" SQL_LOCAL("l.ms") "||' to '||" SQL_LOCAL("s.ms")
+    "||iif(k.kind='stop','',' (killed)'))"
     " FROM answer a JOIN event s ON s.id=a.id JOIN event l ON l.id="
-    "(SELECT x.id FROM event x LEFT JOIN answer y ON y.id=x.id WHERE x.id<s.id AND ifnull(y.kind,'') NOT IN('policy','settings') ORDER BY x.id"
-    " DESC LIMIT 1) LEFT JOIN answer k ON k.id=l.id"
-    " WHERE a.kind='start') AS \"not_running[]\"";
+    "(SELECT x.id FROM event x LEFT JOIN answer y ON y.id=x.id WHERE x.id<s.id"
+    " AND ifnull(y.kind,'') NOT IN('policy','settings') ORDER BY x.id DESC LIMIT 1)"
+    " LEFT JOIN answer k ON k.id=l.id WHERE a.kind='start') AS \"not_running[]\"";
 /* clang-format on */
 static const struct ctl_row verify_rows[] = {
     {"chain", NULL,
@@ -524,7 +525,7 @@ static int run_verify(struct ctl *c)
         code = audit_code(&a,
                           audit_verify(a.store, hex != NULL ? wanted : NULL, show_progress, c, &v));
     if (code == 0)
-        code = audit_run(&a, rows, told_sql);
+        code = audit_run(&a, rows, "%s", told_sql);
     row = json_array_get(rows, 0);
     if (code == 0) {
         for (size_t i = 0; i < sizeof v.head; i++)
