@@ -468,7 +468,8 @@ int policy_change_apply(struct policy_change *all, struct diags *d)
             bool is_last = c->verb == CHANGE_REMOVE && c->kind != POLICY_RULE && !all->restores;
             int rc = is_last == (last == 1) ? apply_row(all, c, d) : 0;
 
-            if (store_differs(all->txn) < 0 || rc == -ENOMEM)
+            /* What a verb's second row lacks is what its first one was to make. */
+            if (store_differs(all->txn) < 0 || rc == -ENOMEM || (rc != 0 && all->from == NULL))
                 return rc;
             first = first == 0 ? rc : first;
         }

@@ -88,8 +88,9 @@ void policy_change_abort(struct policy_change *); /* without a transaction: noth
  * either way. -E2BIG: an address would be in more than 16 networks. */
 int policy_change_commit(struct policy_change *);
 
-/* Does what the list says: networks and pools go last. Every row that must be refused is told in
- * d and does nothing, but those before it are done: the caller aborts. The first refusal:
+/* Does what the list says: networks and pools go last. The first row that must be refused, of a
+ * file each of them, is told in d and does nothing; others are done: the caller aborts. The first
+ * refusal:
  * -EINVAL   by the checks of model.h, or a network without a prefix;
  * -ENOENT   what is to go is not there, or a network or pool that a rule names;
  * -EBUSY    a network or pool is to go that a rule uses; d has a line for each;

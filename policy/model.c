@@ -346,7 +346,8 @@ int policy_pool_check(const struct policy_pool *p, struct diags *d)
             if (!addr_is(&h->addresses[a], ADDR_PRIVATE))
                 rc = diags_tell(d,
                                 "pool %s: host %s has the public address %s; a KMS host is meant "
-                                "to be inside (if it is yours, say allow-public: yes)",
+                                "to be inside (if it is yours, say --allow-public, in a file "
+                                "allow-public: yes)",
                                 p->name, name, addr_print(&h->addresses[a], ip));
     }
     return rc;

@@ -124,6 +124,8 @@ static const struct row {
     {"network drop n --yes", NONE, "there is no network n"},
     {"pool set q n.c.d:99 m.c.d,weight=7", DONE, "pool  q  new  m.c.d:1688,weight=7 n.c.d:99", "q:\n    - {target: m.c.d", "pool q new: "},
     {"pool set q m.c.d m.c.d,weight=7", BAD, "pool q: host m.c.d:1688 is there twice"},
+    {"fill z.z --host m.c.d,address=198.51.100.1", BAD, "(if it is yours, say --allow-public, in a file allow-public: yes)\n"},
+    {"fill z.z --host m.c.d,address=198.51.100.1", BAD, "!there is no pool"},
     {"pool set q m.c.d,address=198.51.100.1", BAD, "has the public address 198.51.100.1"},
     {"pool set q m.c.d,address=198.51.100.1 --allow-public", DONE, "new", "allow-public: yes"},
     {"pool set q m.c.d,address=198.51.100.1 --allow-public;pool add q n.c.d", DONE, "changed", "allow-public: yes"},
