@@ -430,6 +430,8 @@ static void append_row(sqlite3_stmt *q, json_t *rows)
             value = json_loads(cell, JSON_DECODE_ANY, NULL);
         else if (type == SQLITE_INTEGER)
             value = json_integer(sqlite3_column_int64(q, i));
+        else if (type == SQLITE_FLOAT)
+            value = json_real(sqlite3_column_double(q, i));
         else
             value = audit_json_text(cell);
         (void)json_object_setn_new(row, name, strcmp(name + len, "[]") == 0 ? len : strlen(name),
@@ -481,7 +483,7 @@ int audit_ask(struct audit_store *s, const char *sql, long long most, json_t *na
     if (rc != 0 && at >= 0)
         diags_tell(d, "%s, at character %d", sqlite3_errmsg(s->db), at + 1);
     else if (rc != 0)
-        diags_tell(d, "%s: only what reads is run", sqlite3_errmsg(s->db));
+        diags_tell(d, "only what reads is run (SQLite: %s)", sqlite3_errmsg(s->db));
     else if (q == NULL || sqlite3_prepare_v2(s->db, rest, -1, &other, NULL) != SQLITE_OK ||
              other != NULL)
         diags_tell(d, "one statement is run, no more and no less");

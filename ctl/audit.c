@@ -407,7 +407,7 @@ static int run_sql(struct ctl *c)
         {
             const char *key = json_string_value(name);
             const json_t *first = json_object_get(json_array_get(rows, 0), key);
-            int kind = json_is_integer(first) ? COLUMN_NUMBER : COLUMN_TEXT;
+            int kind = json_is_number(first) ? COLUMN_NUMBER : COLUMN_TEXT;
 
             columns[i] = (struct column){key, key, kind, 0};
         }

@@ -189,6 +189,8 @@ static void print_json(FILE *f, const json_t *value, const char *nothing, const 
         put_clean(f, json_string_value(value));
     else if (json_is_integer(value))
         fprintf(f, "%lld", (long long)json_integer_value(value));
+    else if (json_is_real(value))
+        fprintf(f, "%.15g", json_real_value(value));
     else if (json_is_boolean(value))
         fputs(json_is_true(value) ? "yes" : "no", f);
     else if (json_array_size(value) == 0)

@@ -113,7 +113,8 @@ static const struct query {
 } queries[] = {
     {"SELECT suffix, questions FROM suffixes ORDER BY 1", NULL, 0, "suffix          questions\ncorp.example            2\nfabrikam.local          1\n"},
     {"SELECT suffix, questions FROM suffixes ORDER BY 1;  -- all", "--csv", 0, "suffix,questions\r\ncorp.example,2\r\nfabrikam.local,1\r\n"},
-    {"SELECT count(*) AS n, 1.5 AS x, NULL AS y, address LIKE '10%' FROM clients", "--json", 0, "\"n\": 2,\n      \"x\": \"1.5\",\n      \"y\": null,"},
+    {"SELECT count(*) AS n, 1.5 AS x, NULL AS y, address LIKE '10%' FROM clients", "--json", 0, "\"n\": 2,\n      \"x\": 1.5,\n      \"y\": null,"},
+    {"SELECT -2.5 AS x, 'b' AS y", "--csv", 0, "x,y\r\n-2.5,b\r\n"},
     {"SELECT '=cmd' AS a", "--csv", 0, "a\r\n'=cmd\r\n"},
     {"SELECT 1 AS \"a[x]\"", "--csv", 0, "a[x]\r\n1\r\n"},
     {"SELECT suffix FROM suffixes WHERE 0", "--csv", 0, "suffix\r\n"},
