@@ -246,7 +246,7 @@ int explain_ask(struct ctl *c, const char *suffix, const char *type, json_t **ou
 }
 
 /* clang-format off */
-#define OFFLINE_ROW {"offline", NULL, "[{?offline}waymarkd was not asked: this is decided of the policy store and the settings]"}
+#define OFFLINE_ROW {"offline", NULL, "[{?offline}waymarkd was not asked: this is decided of the policy store and the settings; it alone knows which hosts are down or pinned]"}
 /* clang-format on */
 
 static const struct ctl_row explain_rows[] = {

@@ -236,9 +236,8 @@ static void print_row(FILE *f, const struct policy_write *w, const struct change
         fprintf(f, "%s suffixes", moved);
     else if (!is_rule || (c->verb != CHANGE_HEAD && (!w->change.from || c->state == CHANGE_NEW)))
         policy_list(f, c->kind, members->at, adds && c->more > 0 ? c->more : members->n);
-    if (c->kind == POLICY_POOL && c->is.pool->choice == CHOICE_PIN)
-        fprintf(f, "    one host until %d clients have it",
-                c->is.pool->pin_clients ? c->is.pool->pin_clients : POLICY_PIN_CLIENTS);
+    if (c->kind == POLICY_POOL && policy_pinned(c->is.pool) > 0)
+        fprintf(f, "    one host until %d clients have it", policy_pinned(c->is.pool));
     /* The head of a rule that a file only adds to is not that of the file; a row that restores
      * suffixes has none. */
     if (!is_rule || c->verb == CHANGE_DROP || (adds && (*moved != '\0' || w->change.restores)))

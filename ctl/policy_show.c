@@ -56,6 +56,7 @@ static json_t *object_row(enum policy_kind kind, const union policy_object *o)
     const struct policy_list *members = policy_members_of(kind, o);
     json_t *list = json_array(), *when;
     const struct policy_rule *r = &o->rule;
+    const int pinned = kind == POLICY_POOL ? policy_pinned(&o->pool) : 0;
     char text[HOST_TEXT];
 
     for (size_t i = 0; kind != POLICY_RULE && i < members->n; i++)
@@ -65,10 +66,9 @@ static json_t *object_row(enum policy_kind kind, const union policy_object *o)
     if (kind == POLICY_NETWORK)
         return json_pack("{s:s,s:o}", "name", o->name, "prefixes", list);
     if (kind == POLICY_POOL)
-        return json_pack("{s:s,s:o,s:b,s:s,s:i}", "name", o->name, "hosts", list, "allow_public",
+        return json_pack("{s:s,s:o,s:b,s:s,s:o?}", "name", o->name, "hosts", list, "allow_public",
                          o->pool.allow_public, "choice", choice_names[o->pool.choice],
-                         "pin_clients",
-                         o->pool.pin_clients ? o->pool.pin_clients : POLICY_PIN_CLIENTS);
+                         "pin_clients", pinned > 0 ? json_integer(pinned) : NULL);
     when = json_array();
     for (size_t i = 0; i < r->n_networks; i++)
         json_array_append_new(list, json_string(r->networks[i]));

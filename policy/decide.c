@@ -436,8 +436,7 @@ static int decide(struct policy_reader *r, const struct policy_ask *ask,
         if (rc != 0 || !pool_read(&pool, &record.value) || pool.n == 0)
             return -EBADMSG; /* a pool is never empty */
         out->n_hosts = (uint8_t)pool.n;
-        out->choice = pool.choice;
-        out->pin_clients = pool.pin_clients;
+        out->pinned = policy_pinned(&pool);
         memcpy(out->pool, result.rule.pool, sizeof out->pool);
     }
     out->since_ms = m->since_ms;

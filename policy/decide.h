@@ -38,8 +38,7 @@ struct policy_decision {
     uint64_t serial;
     uint32_t ttl;
     uint8_t n_hosts, n_unapproved; /* hosts: filled, replaced */
-    enum policy_choice choice;     /* how these are given */
-    uint8_t pin_clients;
+    uint8_t pinned; /* clients that get one of them alone, see policy_pinned() */
     bool unapproved[SRV_MAX]; /* which of real->srv; filtered: these go */
     struct {
         enum kms_outcome outcome; /* 0: no rule in shadow matches */

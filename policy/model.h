@@ -142,6 +142,13 @@ const char *policy_name_check(const char *name);
 /* What must be refused on entry (design: "Refused on entry"), each problem one line in d. 0 or -EINVAL. */
 int policy_rule_check(const struct policy_rule *, struct diags *d);
 int policy_pool_check(const struct policy_pool *, struct diags *d);
+/* Clients that get one host of the pool before all are given; 0: all are at once. */
+static inline uint8_t policy_pinned(const struct policy_pool *p)
+{
+    if (p->choice != CHOICE_PIN)
+        return 0;
+    return p->pin_clients != 0 ? p->pin_clients : POLICY_PIN_CLIENTS;
+}
 /* A rule as it is before anything is said about it: fill, missing, live, ttl 300. */
 void policy_rule_init(struct policy_rule *, const char *name);
 

@@ -141,11 +141,11 @@ static json_t *show_hosts(const struct view *v, const struct audit_event *event)
 
         if (given && !is_down)
             continue;
-        why = is_down ? json_sprintf("down, %s%s", health_errors[t->error],
-                                     given ? "; given all the same, since all are down" : "")
-                      : json_sprintf("the pool gives %s alone until %d clients have it",
-                                     name_print(&d->hosts[c->pinned].target, pinned),
-                                     (int)health_pin_clients(d));
+        why = is_down
+                  ? json_sprintf("down, %s%s", health_errors[t->error],
+                                 given ? "; given all the same, since all are down" : "")
+                  : json_sprintf("the pool gives %s alone until %d clients have it",
+                                 name_print(&d->hosts[c->pinned].target, pinned), (int)d->pinned);
         json_array_append_new(list,
                               json_pack("{s:o,s:o,s:o?}", "host",
                                         json_sprintf("%s:%u", name_print(&d->hosts[i].target, name),

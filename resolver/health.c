@@ -119,12 +119,12 @@ void health_choose(const struct health *h, const struct policy_decision *d,
     if (out->down == all)
         return;
     out->given &= ~out->down;
-    if (d->choice != CHOICE_PIN)
+    if (d->pinned == 0)
         return;
     /* The first one that is up: hosts are sorted by priority, then by name. */
     out->pinned = __builtin_ctzll(out->given);
     pin = out->targets[out->pinned] != NULL ? out->targets[out->pinned]->pin : NULL;
-    if (pin == NULL || pin_takes(pin, health_pin_clients(d), client, wall_ms, counts))
+    if (pin == NULL || pin_takes(pin, d->pinned, client, wall_ms, counts))
         out->given = UINT64_C(1) << out->pinned;
     else
         out->pinned = -1;

@@ -53,8 +53,8 @@ struct health_target {
 
 struct health {
     _Atomic uint32_t users;
-    uint32_t epoch; /* another one with each change */
-    size_t n, left; /* left: hosts that are not tried, since there are too many */
+    uint32_t epoch;                 /* another one with each change */
+    size_t n, left;                 /* left: hosts that are not tried, since there are too many */
     struct health_target targets[]; /* sorted as approved hosts are */
 };
 void health_release(struct health *); /* any thread; NULL is fine */
@@ -72,11 +72,6 @@ struct health_choice {
     int pinned;           /* the one host that is given until it has enough clients, or -1 */
     const struct health_target *targets[POLICY_POOL_HOSTS]; /* NULL: nothing is known */
 };
-/* Clients that a pinned host of the decision's pool is given to. */
-static inline uint8_t health_pin_clients(const struct policy_decision *d)
-{
-    return d->pin_clients != 0 ? d->pin_clients : POLICY_PIN_CLIENTS;
-}
 /* health NULL: all are up. counts: the client is pointed to the pinned host by this. */
 void health_choose(const struct health *, const struct policy_decision *, const struct addr *client,
                    uint64_t wall_ms, bool counts, struct health_choice *out);

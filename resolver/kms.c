@@ -298,7 +298,7 @@ static void choose_hosts(const struct view *v, const struct query *q, struct now
     health_choose(h, d, &q->client.addr, now.wall_ms, !v->trace, c);
     if (c->pinned >= 0 && c->targets[c->pinned] != NULL && c->targets[c->pinned]->pin != NULL) {
         k->pin = (uint16_t)(c->targets[c->pinned] - h->targets + 1);
-        k->pin_clients = health_pin_clients(d);
+        k->pin_clients = d->pinned;
     }
     if (c->down != 0)
         COUNT(v->stats, kms_hosts_down);

@@ -8,7 +8,7 @@
  *   try_all     all addresses at once, closed when one accepts, or at the end of the time
  *
  * At most AT_ONCE hosts are tried at a time. The time of the next try varies, so that hosts that
- * came together spread over the interval, and is never later than the interval.
+ * came together spread over the interval, and is never later than the interval after the last.
  */
 #include "resolver/probe.h"
 

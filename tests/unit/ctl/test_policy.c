@@ -349,7 +349,7 @@ static const struct row {
     {"show approved K.C.D", DONE, "k.c.d  1688  pool p"},
     {"show pool", USAGE, "did you mean pools?"},
     {"show rules --json", DONE, "\"when\": [\n        \"missing\"\n      ],\n      \"pool\": \"p\""},
-    {"show pools --json", DONE, "\"k.c.d:1688\"\n      ],\n      \"allow_public\": false,\n      \"choice\": \"all\",\n      \"pin_clients\": 25\n    }\n  ]\n}\n"},
+    {"show pools --json", DONE, "\"k.c.d:1688\"\n      ],\n      \"allow_public\": false,\n      \"choice\": \"all\",\n      \"pin_clients\": null\n    }\n  ]\n}\n"},
     {"undo", FAILED, "Make the policy empty, as it was at first?"},
     {"undo --yes", DONE, "rule  two  gone\nrule  one  gone\npool  p    gone\nserial 2, ", HEAD, "back to serial 0; rule two gone"},
     {"rule drop one --yes;undo", FAILED, "waymarkctl: Make the policy what it was at serial 1, 20"},
