@@ -86,6 +86,9 @@ static const struct row {
      "_vlmcs._tcp.c. CLASS3 SRV 0 0 1 k.c.d.\n_vlmcs._tcp.d. TYPE33 0 0 1 k.c.d.\n_vlmcs._tcp.e. "
      "TYPE33x\n",
      "5: _vlmcs._tcp.e: a record needs a type, like SRV\n"},
+    {"a parenthesis that nobody opened", "zone",
+     "_vlmcs._tcp.a. SRV 0 0 1 k.c.d. )\n_vlmcs._tcp.b. SRV 0 0 1 k.c.d.\n",
+     "k: k.c.d:1 <- a b\nskipped 0"},
     {"three words before the type", "zone", "_vlmcs._tcp.a. 60 IN 60 SRV 0 0 1 k.c.d.\n",
      "1: _vlmcs._tcp.a: a record needs a type, like SRV\n"},
     {"a name that $ORIGIN makes too long", "zone",

@@ -197,6 +197,8 @@ static const struct row {
                   "c: {suffixes: [z], action: deny}, d: {suffixes: [z], pool: p, ttl: 1h}, e: {suffixes: [z], pool: p, when: [missing, failed]}}\n"},
     {"import FILE --replace --yes;export --format csv", DONE, "warning: rule c is left out: a table has no column for its ttl\n",
      .text = HEAD "pools: {p: [k.c.d]}\nrules: {c: {suffixes: [z], pool: p, ttl: 1h}}\n"},
+    {"import FILE --replace --yes;export --format csv", DONE, "!z,p",
+     .text = HEAD "pools: {p: [k.c.d]}\nrules: {c: {suffixes: [z], pool: p, ttl: 1h}}\n"},
     {"import FILE --replace --yes;export --format csv", DONE, "warning: rule c is left out: a table has no column for its when\n",
      .text = HEAD "pools: {p: [k.c.d]}\nrules: {c: {suffixes: [z], pool: p, when: [missing, failed]}}\n"},
     {"import FILE --replace --yes;export --format csv", DONE, "warning: rule c is left out: a table has no column for its action\n",
