@@ -31,7 +31,7 @@ static int read_yaml(struct import *in)
 const struct policy_format policy_formats[] = {
     {.name = "yaml", .ends = ".yaml .yml ", .lines = {"waymark-policy*:*"},
      .is_whole = true, .read = read_yaml, .write = policy_text_write},
-    {.name = "csv", .ends = ".csv .tsv ", .lines = {"*suffix*", "*sep=?"},
+    {.name = "csv", .ends = ".csv .tsv ", .lines = {"sep=?", "suffix", "suffix[,;\t]*", "*[,;\t\"]suffix", "*[,;\t\"]suffix[,;\t\"]*"},
      .has_header = true, .takes_pool = true, .read = csv_read, .write = csv_write},
     {.name = "dnsmasq", .ends = "", .lines = {"*srv-host*=*"}, .read = zone_read_dnsmasq},
     {.name = "unbound", .ends = "", .lines = {"*local-data:*", "*server:*"}, .read = zone_read_unbound},

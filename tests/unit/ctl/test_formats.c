@@ -406,8 +406,12 @@ static const struct guess_row {
 } guesses[] = {
     {"a policy", "x.csv", "# suffix,host\nwaymark-policy: 1\n", false, "yaml"},
     {"a header", "x", "\xef\xbb\xbf\"Host\";\"Suffix\"\r\n", false, "csv"},
-    {"a header of one column", "x", "\n suffix\r\n", true, "csv"},
+    {"a header of one column", "x", "\nsuffix\r\n", true, "csv"},
     {"not its second line", "x.db", "a b\nsuffix,host\n", false, "zone"},
+    {"a header of words with it", "x", "a suffix,host\n", false, "yaml"},
+    {"a comment with it", "x.db", "; suffix, host\n", false, "zone"},
+    {"a tab before it", "x", "host\tsuffix\n", false, "csv"},
+    {"a list of such a domain", "x", "suffix.example, 1\n", true, "publish-list"},
     {"what Excel puts in front", "x", "sep=;\nhost;suffix\n", false, "csv"},
     {"dnsmasq.conf", "x.conf", "# Configuration\n\nbogus-priv\nsrv-host = _vlmcs._tcp.a,k\n", false,
      "dnsmasq"},
