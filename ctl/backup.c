@@ -80,8 +80,10 @@ static int came_to(const struct ctl *c, const char *path, int rc, struct diags *
 
     if (rc != 0 && d->n > 0 && rc != -ENOENT)
         code = ctl_fail(EXIT_FAILED, "%s", d->list[0]);
-    else if (rc != 0 && rc != -ENOENT)
+    else if (rc == -EACCES || rc == -EPERM)
         code = ctl_store_error(c, path, rc);
+    else if (rc != 0 && rc != -ENOENT)
+        code = ctl_fail(EXIT_FAILED, "cannot copy %s: %s", path, strerror(-rc));
     diags_fini(d);
     return code;
 }
@@ -98,7 +100,7 @@ static int copy_policy(struct ctl *c, const char *path, json_t *all)
     diags_init(&d);
     rc = store_open(&store, path, STORE_READ, &d);
     if (rc == 0)
-        rc = store_copy(store, "state/policy", true);
+        rc = store_copy(store, "state/policy");
     store_close(store);
     store = NULL;
     if (rc == 0 && (rc = store_open(&store, "state/policy", STORE_READ, &d)) == 0)

@@ -124,7 +124,11 @@ int policy_open_serial(struct ctl *c, uint64_t serial, struct store **out)
     store_close(present);
     if (rc == -ERANGE)
         return policy_not_kept(serial, oldest, n.serial);
-    return rc == 0 ? 0 : policy_failed(c, "make the policy of that serial", rc);
+    if (rc == -EBADMSG)
+        return policy_failed(c, "make the policy of that serial", rc);
+    return rc == 0 ? 0
+                   : ctl_fail(EXIT_FAILED, "cannot make the policy of that serial in %s: %s",
+                              policy_temporary_folder(), strerror(-rc));
 }
 
 int policy_open_at(struct ctl *c, struct store **out)

@@ -631,20 +631,17 @@ void store_close(struct store *s)
     free(s);
 }
 
-int store_copy(struct store *s, const char *dir, bool compact)
+int store_copy(struct store *s, const char *dir)
 {
     char path[PATH_MAX];
     int fd, rc = 0;
 
     if (snprintf(path, sizeof path, "%s/data.mdb", dir) >= PATH_MAX)
         return -ENAMETOOLONG;
-    if (mkdir(dir, 0750) != 0 && errno != EEXIST)
-        return -errno;
     fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
     if (fd < 0)
         return -errno;
-    /* A page that cannot be had: compacting reads the tree, the other way the kernel copies. */
-    guarded(rc, mdb_env_copyfd2(s->env, fd, compact ? MDB_CP_COMPACT : 0));
+    guarded(rc, mdb_env_copyfd2(s->env, fd, MDB_CP_COMPACT));
     rc = rc == -EFAULT ? -EIO : translate(rc);
     if (rc == 0 && fsync(fd) != 0)
         rc = -errno;
@@ -665,7 +662,7 @@ int store_open_nowhere(struct store **out, const char *folder, struct store *cop
     if (mkdtemp(path) == NULL)
         return -errno;
     if (copied != NULL)
-        rc = store_copy(copied, path, false);
+        rc = store_copy(copied, path);
     if (rc == 0)
         rc = store_open(out, path, STORE_WRITE, NULL);
     for (int i = 0; i < 2; i++) {

@@ -61,9 +61,9 @@ struct store_health {
  * -ENOENT; else -errno. d is empty and gets one sentence with path and remedy; or NULL. */
 int store_open(struct store **, const char *dir, enum store_access, struct diags *d);
 void store_close(struct store *); /* NULL is fine */
-/* Makes DIR, or uses one that is empty, and writes data.mdb with the newest state, whoever reads
- * and changes meanwhile; compact: without unused pages. 0 or -errno: nothing is left of it. */
-int store_copy(struct store *, const char *dir, bool compact);
+/* Writes DIR/data.mdb, which is not there yet, with the newest state, whoever reads and changes
+ * meanwhile, and without unused pages. 0 or -errno: nothing is left of it. */
+int store_copy(struct store *, const char *dir);
 /* An empty store, or a copy of one, to be written, in a folder within `folder` that is gone already:
  * closing it frees all. */
 int store_open_nowhere(struct store **, const char *folder, struct store *copied);

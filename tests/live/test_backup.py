@@ -87,3 +87,15 @@ def test_damaged_policy_is_not_backed_up(waymark):
     done = w.ctl('backup', f'{w.dir}/b', ok=1)
     assert 'data.mdb' in done.err and f'{w.dir}/b is not whole: remove it' in done.err, done
     assert not os.path.exists(f'{w.dir}/b/backup.json')
+
+
+def test_full_disk_leaves_no_half_copy(waymark, namespace):
+    w = waymark(start=False)
+    w.policy(POLICY.replace('fabrikam.local', ', '.join(f's{n}.fabrikam.local' for n in range(20000))))
+    done = subprocess.run([*namespace(False), 'sh', '-c', 'mount -t tmpfs -o size=512k none /mnt && cd /mnt && "$@"; e=$?; find b -name "*.mdb"; exit $e',
+                           'sh', f'{BUILD}/waymarkctl', '-c', w.file, 'backup', 'b'], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stdout == '' and f'cannot copy {w.state}/policy: No space left' in done.stderr, done
+    w.ctl('policy', 'rule', 'drop', 'dmz-mak', '--yes')
+    done = subprocess.run([*namespace(False), 'sh', '-c', 'mount -t tmpfs -o size=512k none /mnt && TMPDIR=/mnt "$@"',
+                           'sh', f'{BUILD}/waymarkctl', '-c', w.file, 'policy', 'show', '--at', '1'], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and 'in /mnt: No space left' in done.stderr, done
