@@ -111,7 +111,7 @@ static const struct column shadow_columns[] = {
     DROP("place") "CREATE TEMP TABLE place AS SELECT s.suffix AS suffix,net(c.name) AS net,count(*) AS clients,max(s.last) AS last" \
     " FROM client_suffix s JOIN client c ON c.id=s.id/16" \
     " WHERE s.suffix IN(SELECT id FROM wrong UNION ALL SELECT id FROM works)" \
-    " AND s.outcome<>(SELECT id FROM outcome WHERE word='update') GROUP BY 1,2;" \
+    " AND c.name<>'(other)' AND s.outcome<>(SELECT id FROM outcome WHERE word='update') GROUP BY 1,2;" \
     DROP("instead") "CREATE TEMP TABLE instead AS SELECT net,name,max(p.clients) FROM place p JOIN works w ON w.id=p.suffix GROUP BY 1;" \
     "CREATE INDEX temp.instead_by_net ON instead(net);"
 #define RIGHT \
@@ -242,7 +242,7 @@ static const struct report {
     {"thresholds", "how many clients each host was given to in 30 days: it needs 25, or 5 servers",
      GIVEN, false,
      {"clients by host, in 30 days", "target", "sum(clients)", 25},
-     {"targets", OF_TARGET, "(SELECT * FROM host WHERE delivered>0)n", "n.id",
+     {"targets", OF_TARGET, "(SELECT * FROM host WHERE delivered>0 AND name<>'(other)')n", "n.id",
       THRESHOLD_FIELDS, "clients", threshold_columns,
       "Whether a client went to the host that it was given, and whether it is a server, "
       "DNS does not show; one with a cached host asks nothing. "

@@ -333,6 +333,25 @@ static void start(void)
     }
 }
 
+/* What is above the bounds is in no report as a client or host of its own. */
+static void others(void **state)
+{
+    struct audit_event e = make(&asked[0]);
+
+    (void)state;
+    bench.limits.max_clients = bench.limits.max_suffixes = 1;
+    audit_writer_limits(bench.w, &bench.limits);
+    assert_int_equal(addr_parse(&e.client, "10.99.0.1:1", 0), 0);
+    sample_fill(&e, "merged");
+    e.answer[0] = (struct audit_host){sample_name("kms99.contoso.com"), 1688};
+    bench_push(&bench, 0, &e);
+    audit_writer_step(bench.w, bench.now, true);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(run("--csv", i == 0 ? "wrong-suffix" : "thresholds"), 0);
+        assert_null(strstr(out.text[0], "(other)"));
+    }
+}
+
 int main(void)
 {
     int failed;
@@ -342,6 +361,7 @@ int main(void)
     TEST(forms);
     TEST(cuts_labels);
     TEST(rows_for_others);
+    TEST(others);
     setenv("TZ", "UTC", 1);
     start();
     assert_int_equal(capture_line(real,
