@@ -115,10 +115,9 @@ static int read_policy(const struct ctl *c, const char *path, const struct polic
     in.file = strcmp(path, "-") == 0 ? "(standard input)" : path;
     if (!*f && (*f = policy_format_guess(path, in.text, pool)) != policy_formats)
         ctl_note("%s is read as %s (--format says otherwise)", in.file, (*f)->name);
-    if (pool && !(*f)->takes_pool)
-        code = ctl_fail(EXIT_USAGE, "--pool is not for %s, which names its hosts", (*f)->name);
-    else if (!pool && (*f)->needs_pool)
-        code = ctl_fail(EXIT_USAGE, "%s names no hosts: give --pool POOL", (*f)->name);
+    if (pool ? !(*f)->takes_pool : (*f)->needs_pool)
+        code = ctl_fail(EXIT_USAGE, "%s names %s", (*f)->name,
+                        pool ? "its hosts: --pool is not for it" : "no hosts: give --pool POOL");
     diags_init(&problems);
     diags_init(&remarks);
     if (code == 0)

@@ -253,7 +253,7 @@ int zone_read_dnsmasq(struct import *in)
 
     for (const char *p = at; (p = strstr(p, "domain=")) != NULL; p++)
         if ((p == in->text || p[-1] == '\n') && p[strcspn(p, ", \t#\r\n")] != ',')
-            (void)sscanf(p, "domain=%1000[^ \t#\r\n]", domain);
+            snprintf(domain, sizeof domain, "%.*s", (int)strcspn(p, " \t#\r\n") - 7, p + 7);
     (void)name_parse(&below, domain);
     while ((text = import_line(in, &at, &line)) != NULL) {
         const char *words[6] = {".", ".", "1", "0", "0", NULL}; /* what dnsmasq takes without */

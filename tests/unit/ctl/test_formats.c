@@ -349,6 +349,8 @@ static const struct huge_row {
      "2: _vlmcs._tcp.a: a name that is no domain name\n"},
     {"a port", "dnsmasq", "\nsrv-host=_vlmcs._tcp.a,k.c.d,", "1", "\n",
      "2: _vlmcs._tcp.a: " SRV_WRONG},
+    {"domains", "dnsmasq", "", "domain=a\n", "srv-host=_vlmcs._tcp,k.c.d,1688\n",
+     "k: k.c.d:1688 <- a\nskipped 1048576"},
     {"a domain", "dnsmasq", "domain=", "a", "\nsrv-host=_vlmcs._tcp,k.c.d,1688\n",
      "k: k.c.d:1688 <- .\nskipped 1"},
     {"a name", "unbound", "\nlocal-data: \"_vlmcs._tcp.", "a", " SRV 0 0 1 k.c.d\"",

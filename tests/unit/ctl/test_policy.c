@@ -183,7 +183,7 @@ static const struct row {
     {"import FILE --merge --pool p", DONE, "FILE is read as publish-list", "suffixes: [y.y, z.z]", .text = "z.z, 10, 0\ny.y\n"},
     {"import FILE --merge --pool p", DONE, "warning: priority and weight of 1 domains are left: the hosts of pool p", "[z.z]", .text = "z.z, 10, 0\n"},
     {"import FILE --merge --format publish-list", USAGE, "publish-list names no hosts: give --pool POOL", .text = "z.z\n"},
-    {"import FILE --merge --pool p", USAGE, "--pool is not for zone, which names its hosts", .text = "_vlmcs._tcp.y.y. SRV 0 0 1688 kms.c.d.\n"},
+    {"import FILE --merge --pool p", USAGE, "zone names its hosts: --pool is not for it", .text = "_vlmcs._tcp.y.y. SRV 0 0 1688 kms.c.d.\n"},
     {"import FILE --merge --format powershell", USAGE, "--format powershell is none that can be read (--help lists them)", .text = ""},
     {"import FILE --merge --format cvs", USAGE, "; did you mean csv?", .text = ""},
     {"import FILE --merge", DONE, "warning: FILE:1: no port is given", "fill-kms:", .text = "srv-host=_vlmcs._tcp.z.z,kms.c.d\n"},
