@@ -128,6 +128,8 @@ static int read_policy(const struct ctl *c, const char *path, const struct polic
         code = rc == -ENOMEM ? ctl_fail(EXIT_FAILED, "out of memory") : ctl_invalid(&problems);
     for (size_t i = 0; code == 0 && i < remarks.n; i++)
         ctl_warn("%s", remarks.list[i]);
+    if (code == 0 && remarks.all > remarks.n)
+        ctl_warn("%zu more of these are not shown", remarks.all - remarks.n);
     if (code == 0 && in.left > 0)
         ctl_note("%zu other lines or records are left", in.left);
     if (code == 0 && out->n_rules == 0 && !(*f)->is_whole)
