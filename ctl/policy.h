@@ -25,7 +25,7 @@ int policy_open_temporary(struct ctl *, const struct policy *, struct store **ou
 int policy_open_at(struct ctl *, struct store **out);
 int policy_open_serial(struct ctl *, uint64_t serial, struct store **out);
 /* Says that there is no such serial yet, or any more; returns the code. */
-int policy_not_kept(uint64_t serial, uint64_t oldest, uint64_t present);
+int policy_not_kept(uint64_t serial, uint64_t oldest);
 const char *policy_temporary_folder(void); /* $TMPDIR */
 /* A new folder in it, the caller frees; ends the program when it cannot be made. */
 char *policy_make_folder(const char *name);

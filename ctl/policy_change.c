@@ -98,20 +98,16 @@ int policy_open(struct ctl *c, enum store_access access, struct store **out)
     return code;
 }
 
-int policy_not_kept(uint64_t serial, uint64_t oldest, uint64_t present)
+int policy_not_kept(uint64_t serial, uint64_t oldest)
 {
-    if (serial > present)
-        return ctl_fail(EXIT_NOT_FOUND, "there is no serial %ju yet: the policy is at %ju",
-                        (uintmax_t)serial, (uintmax_t)present);
     return ctl_fail(EXIT_NOT_FOUND,
-                    "the policy of serial %ju is not kept any more: the oldest one is that of "
-                    "serial %ju (policy.history, and 64 MB of old values)",
+                    "there is no policy of serial %ju: the oldest that is kept is that of serial "
+                    "%ju (policy.history, and 64 MB of old values), the newest the present one",
                     (uintmax_t)serial, (uintmax_t)oldest);
 }
 
 int policy_open_serial(struct ctl *c, uint64_t serial, struct store **out)
 {
-    struct policy_counts n = {.serial = 0};
     uint64_t oldest = 0;
     struct store *present;
     int code = policy_open(c, STORE_READ, &present), rc;
@@ -119,11 +115,9 @@ int policy_open_serial(struct ctl *c, uint64_t serial, struct store **out)
     if (code != 0)
         return code;
     rc = restore_open(out, present, policy_temporary_folder(), serial, &oldest);
-    if (rc == -ERANGE)
-        rc = policy_store_counts(present, &n) == 0 ? -ERANGE : -EIO;
     store_close(present);
     if (rc == -ERANGE)
-        return policy_not_kept(serial, oldest, n.serial);
+        return policy_not_kept(serial, oldest);
     if (rc == -EBADMSG)
         return policy_failed(c, "make the policy of that serial", rc);
     return rc == 0 ? 0

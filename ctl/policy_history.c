@@ -55,7 +55,7 @@ int policy_restore(struct ctl *c)
                   : policy_change_make(&w.change, &p, POLICY_REPLACE);
     }
     if (rc == -ERANGE)
-        code = policy_not_kept(serial, oldest, w.change.serial);
+        code = policy_not_kept(serial, oldest);
     else if (rc != 0)
         code = policy_failed(c, "read the history", rc);
     if (code == 0 && serial > 0)
@@ -71,16 +71,14 @@ int policy_restore(struct ctl *c)
     return code;
 }
 
-/* Which suffixes came (+) and went (-): "+a.b -c.d and 3 more". Both lists are sorted. */
+/* Which suffixes came and went, unless they are more than that. Both lists are sorted. */
 static void tell_suffixes(json_t *row, const struct policy_rule *was, const struct policy_rule *is,
-                          bool is_table)
+                          size_t most)
 {
-    json_t *more = json_array(), *less = json_array();
+    json_t *went = json_array(), *came = json_array();
     size_t i = 0, k = 0, n = 0;
-    char text[SUFFIX_TEXT], shown[SHOWN * 64];
-    struct str s;
+    char text[SUFFIX_TEXT];
 
-    str_init(&s, shown, sizeof shown);
     while (i < was->n_suffixes || k < is->n_suffixes) {
         int d = i == was->n_suffixes  ? 1
                 : k == is->n_suffixes ? -1
@@ -89,18 +87,15 @@ static void tell_suffixes(json_t *row, const struct policy_rule *was, const stru
 
         i += d <= 0;
         k += d >= 0;
-        if (d == 0)
-            continue;
-        json_array_append_new(d > 0 ? more : less, json_string(suffix_print(one, text)));
-        if (++n <= SHOWN)
-            str_addf(&s, "%s%c%s", s.len > 0 ? " " : "", d > 0 ? '+' : '-', text);
+        if (d != 0 && n++ < most)
+            json_array_append_new(d > 0 ? came : went, json_string(suffix_print(one, text)));
     }
-    if (n > SHOWN || s.cut)
-        shown[0] = '\0'; /* the numbers say enough */
-    json_object_set_new(row, "added", more);
-    json_object_set_new(row, "removed", less);
-    if (is_table)
-        json_object_set_new(row, "which", json_string(shown));
+    if (n <= most) {
+        json_object_set(row, "added", came);
+        json_object_set(row, "removed", went);
+    }
+    json_decref(came);
+    json_decref(went);
 }
 
 /* What a change from the one to the other would do, which is made in a store that is nowhere. */
@@ -113,22 +108,20 @@ int policy_diff(struct ctl *c)
                                             {"added", NULL, COLUMN_LIST, 0},
                                             {"removed", NULL, COLUMN_LIST, 0},
                                             {0}};
-    static const struct ctl_row lines[] = {{NULL, ".", POLICY_ROW "[\t{which}]"}, {0}};
+    static const struct ctl_row lines[] = {
+        {NULL, ".", POLICY_ROW "[\tcame: {added}|][\twent: {removed}|]"}, {0}};
     struct policy_write w = {.c = c, .dry = true};
-    struct policy a, b;
-    json_t *rows;
-    int code = read_side(c, c->argv[0], &a), rc;
+    struct policy a = {.n_rules = 0}, b = a;
+    bool is_table = c->format == FORMAT_TABLE;
+    json_t *rows = NULL;
+    size_t n = 0;
+    int code = read_side(c, c->argv[0], &a), rc = 0;
 
-    if (code != 0)
-        return code;
-    code = read_side(c, c->argv[1], &b);
-    if (code != 0) {
-        policy_fini(&a);
-        return code;
-    }
     diags_init(&w.problems);
-    code = policy_open_temporary(c, &a, &w.store);
-    rc = code == 0 ? policy_change_begin(&w.change, w.store) : 0;
+    code = code == 0 ? read_side(c, c->argv[1], &b) : code;
+    code = code == 0 ? policy_open_temporary(c, &a, &w.store) : code;
+    if (code == 0)
+        rc = policy_change_begin(&w.change, w.store);
     if (code == 0 && rc == 0)
         rc = policy_change_make(&w.change, &b, POLICY_REPLACE);
     if (code == 0 && rc == 0)
@@ -137,20 +130,19 @@ int policy_diff(struct ctl *c)
         code = ctl_invalid(&w.problems);
     else if (rc != 0)
         code = policy_failed(c, "compare the policies", rc);
-    rows = code == 0 ? policy_rows(&w) : json_array();
-    for (size_t i = 0, n = 0; code == 0 && i < w.change.n; i++) {
-        const struct change *k = &w.change.list[i];
-
+    if (code == 0)
+        rows = policy_rows(&w);
+    for (const struct change *k = w.change.list; rows && k < w.change.list + w.change.n; k++) {
         if (k->state == CHANGE_MOVED && k->kind == POLICY_RULE && k->more + k->less > 0)
             tell_suffixes(json_array_get(rows, n), policy_find(&a, POLICY_RULE, k->is.name),
-                          k->is.rule, c->format == FORMAT_TABLE);
+                          k->is.rule, is_table ? SHOWN : SIZE_MAX);
         n += k->state != CHANGE_SAME;
     }
-    if (code == 0 && c->format != FORMAT_TABLE)
+    if (rows && !is_table)
         table_print(c, "changes", columns, rows);
-    else if (code == 0 && json_array_size(rows) == 0)
+    else if (rows && n == 0)
         ctl_line("no difference");
-    else if (code == 0)
+    else if (rows)
         ctl_show(rows, lines);
     json_decref(rows);
     policy_change_abort(&w.change);
