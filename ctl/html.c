@@ -13,25 +13,23 @@
 enum { WIDTH = 720, ROW = 22, LEFT = 230, RIGHT = 70, LABEL_MOST = 34 /* characters */ };
 enum { COLUMNS = 64 };
 
-static const char style[] =
-    ":root{--paper:#fff;--ink:#1b2129;--soft:#5a6571;--line:#d8dde3;--bar:#2f6db0;--mark:#b4462f}\n"
-    "@media(prefers-color-scheme:dark){:root{--paper:#14181d;--ink:#e4e8ec;--soft:#9aa5b1;"
-    "--line:#313942;--bar:#6aa5de;--mark:#e58b72}}\n"
-    "body{margin:2rem auto;max-width:72rem;padding:0 1rem;background:var(--paper);"
-    "color:var(--ink);font:15px/1.45 system-ui,sans-serif}\n"
-    "h1{font-size:1.5rem;margin:0}h2{font-size:1.15rem;margin:2.2rem 0 .2rem}\n"
-    "p{margin:.3rem 0;color:var(--soft)}a{color:inherit}\n"
-    "svg{width:100%;max-width:46rem;height:auto;display:block;margin:.8rem 0}\n"
-    "svg text{fill:var(--ink);font-size:12px}svg rect{fill:var(--bar)}"
-    "svg line{stroke:var(--mark);stroke-dasharray:4 3}\n"
-    ".wide{overflow-x:auto}table{border-collapse:collapse;font-size:13px;margin:.8rem 0}\n"
-    "th,td{text-align:left;vertical-align:top;padding:.25rem .9rem .25rem 0;"
-    "border-bottom:1px solid var(--line);overflow-wrap:anywhere}\n"
-    "th{font-weight:600;white-space:nowrap}"
-    ".n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}\n"
-    "@media print{:root{--paper:#fff;--ink:#000;--soft:#444;--line:#bbb;--bar:#555;--mark:#000}"
-    "body{margin:0;max-width:none;font-size:10pt}table{font-size:8pt}.wide{overflow:visible}"
-    "thead{display:table-header-group}tr,svg{break-inside:avoid}h2{break-after:avoid}}\n";
+/* clang-format off */
+#define STYLE \
+    ":root{--paper:#fff;--ink:#1b2129;--soft:#5a6571;--line:#d8dde3;--bar:#2f6db0;--mark:#b4462f}\n" \
+    "@media(prefers-color-scheme:dark){:root{--paper:#14181d;--ink:#e4e8ec;--soft:#9aa5b1;--line:#313942;--bar:#6aa5de;--mark:#e58b72}}\n" \
+    "body{margin:2rem auto;max-width:72rem;padding:0 1rem;background:var(--paper);color:var(--ink);font:15px/1.45 system-ui,sans-serif}\n" \
+    "h1{font-size:1.5rem;margin:0}h2{font-size:1.15rem;margin:2.2rem 0 .2rem}p{margin:.3rem 0;color:var(--soft)}a{color:inherit}\n" \
+    "svg{width:100%;max-width:46rem;height:auto;display:block;margin:.8rem 0}svg text{fill:var(--ink);font-size:12px}\n" \
+    "svg rect{fill:var(--bar)}svg line{stroke:var(--mark);stroke-dasharray:4 3}\n" \
+    ".wide{overflow-x:auto}table{border-collapse:collapse;font-size:13px;margin:.8rem 0}th{font-weight:600;white-space:nowrap}\n" \
+    "th,td{text-align:left;vertical-align:top;padding:.25rem .9rem .25rem 0;border-bottom:1px solid var(--line);overflow-wrap:anywhere}\n" \
+    ".n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}\n" \
+    "@media print{:root{--paper:#fff;--ink:#000;--soft:#444;--line:#bbb;--bar:#555;--mark:#000}body{margin:0;max-width:none;font-size:10pt}" \
+    "table{font-size:8pt}.wide{overflow:visible}thead{display:table-header-group}tr,svg{break-inside:avoid}h2{break-after:avoid}}\n"
+#define HEAD \
+    "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n" \
+    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n<meta name=\"color-scheme\" content=\"light dark\"/>"
+/* clang-format on */
 
 /* At most so many characters, then three dots. */
 static void put_text(const char *text, size_t most)
@@ -67,11 +65,9 @@ void html_element(const char *open, const char *text, const char *close)
 
 void html_begin(const char *title, const char *below)
 {
-    puts("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
-         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
-         "<meta name=\"color-scheme\" content=\"light dark\"/>");
+    puts(HEAD);
     html_element("<title>", title, "</title>");
-    printf("<style>\n%s</style>\n</head>\n<body>\n", style);
+    puts("<style>\n" STYLE "</style>\n</head>\n<body>");
     html_element("<h1>", title, "</h1>");
     html_element("<p>", below, "</p>");
 }

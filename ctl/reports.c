@@ -82,6 +82,8 @@ static const struct column shadow_columns[] = {
 #define NOW "(SELECT CAST(value AS INTEGER) FROM asked WHERE option='now')"
 #define HOURS "*3600000"
 #define DAYS "*86400000"
+#define MONTH(ms) "strftime('%Y-%m'," ms "/1000,'unixepoch')"
+#define HOSTS_WHERE(condition) "(SELECT * FROM host WHERE " condition ")n"
 #define CLIENTS_WHERE(condition) "(SELECT * FROM client WHERE name<>'(other)' AND " condition ")n"
 
 /* Two hours is what Windows waits that is not activated, seven days what waits that is; both more or
@@ -121,6 +123,7 @@ _Static_assert(LEDGER_SHARED == 20000, "as stands here");
 #define EVENTS_OF_ANSWER "seen e ON e.id BETWEEN a.id AND a.id+19999 AND e.answer=a.id"
 #define NAME_OF(table) "iif(typeof(e." table ")='text',e." table ",(SELECT name FROM main." table " WHERE id=e." table "))"
 
+#define PUBLISHER_FIELDS "address,suffix,how,questions,first_asked,last_asked"
 #define PUBLISHERS \
     DROP("publisher") "CREATE TEMP TABLE publisher AS SELECT " NAME_OF("client") " AS address," NAME_OF("suffix") " AS suffix," \
     "how,questions,first_asked,last_asked FROM" \
@@ -179,7 +182,35 @@ _Static_assert(LEDGER_SHARED == 20000, "as stands here");
     "count(*) AS suffixes FROM suffix n CROSS JOIN event e ON e.id=n.event CROSS JOIN answer a ON a.id=e.answer" \
     " WHERE a.would<>'' GROUP BY 1,2,3,4)n LEFT JOIN rule r ON r.name=n.would_rule)n"
 
+#define SHADOW_FIELDS \
+    "would_rule AS rule,clients,suffixes,questions,outcome,said AS answer," \
+    "would||ifnull(' '||(SELECT value FROM asked WHERE option='gives '||would_rule),'') AS would"
+
+/* What they cannot know. */
 #define BLURRED "A client is an address: NAT hides many behind one, DHCP gives one to many. "
+#define WRONG_FOOT BLURRED \
+    "A network is a /24 or /64 here. The 200 suffixes with most clients are looked at. " \
+    "A machine that is given a host for its first suffix does not ask for the others."
+#define STUCK_FOOT BLURRED \
+    "A machine that is off at night asks less often and may be missing. Without a host: waymarkctl audit client IP; " \
+    "with one: TCP to it, its count (audit report thresholds), slmgr /dlv there."
+#define SILENT_FOOT BLURRED \
+    "Silence proves nothing: a machine that has its host cached, a host set (/skms), a MAK or another resolver asks nothing."
+#define WEEKLY_FOOT BLURRED "Machines with a cached host renew without a question, and are not listed."
+#define UNAPPROVED_FOOT \
+    "A host is judged by the policy as it was when the real DNS named it last. Whether clients reach it, DNS does not show."
+#define PUBLISHERS_FOOT BLURRED \
+    "What is published at another DNS server is not seen here. Of a flood, the last 200,000 events are looked at. " \
+    "Left out are the addresses of pools' hosts, as far as the policy has them."
+#define LEAK_FOOT \
+    "The last question for each suffix is looked at, and questions for KMS hosts alone: " \
+    "other names of these machines leak likewise."
+#define THRESHOLD_FOOT \
+    "Whether a client went to the host that it was given, and whether it is a server, DNS does not show; one with a cached " \
+    "host asks nothing. Of an answer with several hosts, each counts; where these vary, of the last 100,000 clients."
+#define SHADOW_FOOT \
+    "Suffixes are counted whose last question would be answered otherwise; clients and questions are the rule's, ever, and " \
+    "of many clients an estimate. A client that is given a host for this suffix does not ask for its next ones."
 
 static const struct report {
     const char *name, *help, *make;
@@ -191,71 +222,41 @@ static const struct report {
     struct audit_list list;
 } reports[] = {
     {"wrong-suffix", "suffixes without a record in the real DNS, by network, and the one to set there",
-     WRONG, false,
-     {"clients by suffix", "suffix", "sum(clients)", 0},
-     {"suffixes", OF_SUFFIX, WRONG_ROWS, "n.row", WRONG_FIELDS, "clients", wrong_columns,
-      BLURRED "A network is a /24 or /64 here. "
-      "The 200 suffixes with most clients are looked at. "
-      "A machine that is given a host for its first suffix does not ask for the others."}},
+     WRONG, false, {"clients by suffix", "suffix", "sum(clients)", 0},
+     {"suffixes", OF_SUFFIX, WRONG_ROWS, "n.row",
+      WRONG_FIELDS, "clients", wrong_columns, WRONG_FOOT}},
     {"stuck", "clients that ask every two hours, for more than a day: they do not activate",
-     NULL, false,
-     {"clients by network", "net(address)", "count(*)", 0},
-     {"clients", OF_CLIENT, CLIENTS_WHERE(IS_STUCK), "n.id", STUCK_FIELDS, "last_asked",
-      audit_client_columns,
-      BLURRED "A machine that is off at night asks less often and may be missing. "
-      "Without a host: waymarkctl audit client IP; with one: TCP to it, its count "
-      "(audit report thresholds), slmgr /dlv there."}},
+     NULL, false, {"clients by network", "net(address)", "count(*)", 0},
+     {"clients", OF_CLIENT, CLIENTS_WHERE(IS_STUCK), "n.id",
+      STUCK_FIELDS, "last_asked", audit_client_columns, STUCK_FOOT}},
     {"silent", "clients that asked before, and not in the last 30 days",
-     NULL, false,
-     {"clients by the month of their last question", "strftime('%Y-%m',last_asked/1000,'unixepoch')", "count(*)", 0},
-     {"clients", OF_CLIENT, CLIENTS_WHERE(IS_SILENT), "n.id", AUDIT_CLIENTS(SQL_ISO), "last_asked",
-      audit_client_columns,
-      BLURRED "Silence proves nothing: a machine that has its host cached, "
-      "a host set (/skms), a MAK or another resolver asks nothing."}},
+     NULL, false, {"clients by the month of their last question", MONTH("last_asked"), "count(*)", 0},
+     {"clients", OF_CLIENT, CLIENTS_WHERE(IS_SILENT), "n.id",
+      AUDIT_CLIENTS(SQL_ISO), "last_asked", audit_client_columns, SILENT_FOOT}},
     {"weekly", "clients that ask every seven days: activated, and renewing",
-     NULL, false,
-     {"clients by network", "net(address)", "count(*)", 0},
-     {"clients", OF_CLIENT, CLIENTS_WHERE(IS_WEEKLY), "n.id", AUDIT_CLIENTS(SQL_ISO), "last_asked",
-      audit_client_columns,
-      BLURRED "Machines with a cached host renew without a question, and are not listed."}},
+     NULL, false, {"clients by network", "net(address)", "count(*)", 0},
+     {"clients", OF_CLIENT, CLIENTS_WHERE(IS_WEEKLY), "n.id",
+      AUDIT_CLIENTS(SQL_ISO), "last_asked", audit_client_columns, WEEKLY_FOOT}},
     {"unapproved", "KMS hosts that the real DNS names and the policy does not approve",
-     NULL, false,
-     {"clients by host", "target", "sum(clients)", 0},
-     {"targets", OF_TARGET, "(SELECT * FROM host WHERE unapproved>0)n", "n.id",
-      AUDIT_TARGETS, "clients", audit_target_columns,
-      "A host is judged by the policy as it was when the real DNS named it last. "
-      "Whether clients reach it, DNS does not show."}},
+     NULL, false, {"clients by host", "target", "sum(clients)", 0},
+     {"targets", OF_TARGET, HOSTS_WHERE("unapproved>0"), "n.id",
+      AUDIT_TARGETS, "clients", audit_target_columns, UNAPPROVED_FOOT}},
     {"publishers", "machines that try to publish a KMS host (UPDATE), or prepare to (SOA)",
-     PUBLISHERS, true,
-     {"questions by machine", "address", "sum(questions)", 0},
+     PUBLISHERS, true, {"questions by machine", "address", "sum(questions)", 0},
      {"publishers", OF_CLIENT | OF_SUFFIX, "publisher n", "n.rowid",
-      "address,suffix,how,questions,first_asked,last_asked", "last_asked", publisher_columns,
-      BLURRED "What is published at another DNS server is not seen here. "
-      "Of a flood, the last 200,000 events are looked at. "
-      "Left out are the addresses of pools' hosts, as far as the policy has them."}},
+      PUBLISHER_FIELDS, "last_asked", publisher_columns, PUBLISHERS_FOOT}},
     {"leaks", "internal suffixes that are sent to a public server",
-     NULL, false,
-     {"clients by suffix", "suffix", "sum(clients)", 0},
-     {"suffixes", OF_SUFFIX, LEAK_ROWS, "n.id", LEAK_FIELDS, "clients", leak_columns,
-      "The last question for each suffix is looked at, and questions for KMS hosts alone: "
-      "other names of these machines leak likewise."}},
+     NULL, false, {"clients by suffix", "suffix", "sum(clients)", 0},
+     {"suffixes", OF_SUFFIX, LEAK_ROWS, "n.id",
+      LEAK_FIELDS, "clients", leak_columns, LEAK_FOOT}},
     {"thresholds", "how many clients each host was given to in 30 days: it needs 25, or 5 servers",
-     GIVEN, false,
-     {"clients by host, in 30 days", "target", "sum(clients)", 25},
-     {"targets", OF_TARGET, "(SELECT * FROM host WHERE delivered>0 AND name<>'(other)')n", "n.id",
-      THRESHOLD_FIELDS, "clients", threshold_columns,
-      "Whether a client went to the host that it was given, and whether it is a server, "
-      "DNS does not show; one with a cached host asks nothing. "
-      "Of an answer with several hosts, each counts; where these vary, of the last 100,000 clients."}},
+     GIVEN, false, {"clients by host, in 30 days", "target", "sum(clients)", 25},
+     {"targets", OF_TARGET, HOSTS_WHERE("delivered>0 AND name<>'(other)'"), "n.id",
+      THRESHOLD_FIELDS, "clients", threshold_columns, THRESHOLD_FOOT}},
     {"shadow", "what the rules in shadow would change, and for how many",
-     NULL, true,
-     {"suffixes by rule", "rule", "sum(suffixes)", 0},
+     NULL, true, {"suffixes by rule", "rule", "sum(suffixes)", 0},
      {"rules", OF_RULE, SHADOW_ROWS, "n.id",
-      "would_rule AS rule,clients,suffixes,questions,outcome,said AS answer,"
-      "would||ifnull(' '||(SELECT value FROM asked WHERE option='gives '||would_rule),'') AS would", "clients", shadow_columns,
-      "Suffixes are counted whose last question would be answered otherwise; clients and questions "
-      "are the rule's, ever, and of many clients an estimate. "
-      "A client that is given a host for this suffix does not ask for its next ones."}},
+      SHADOW_FIELDS, "clients", shadow_columns, SHADOW_FOOT}},
 };
 /* clang-format on */
 
