@@ -164,7 +164,8 @@ size_t table_column_width(const struct ctl *c, const struct column *, const json
 void html_begin(const char *title, const char *below);
 /* A text between markup, and the end of the line. */
 void html_element(const char *open, const char *text, const char *close);
-/* Bars for the rows {label, value}, with a line at `mark` (0: none). No rows: nothing. */
+/* Bars for the rows {label, value}, the largest first, with a line at `mark` (0: none). No rows:
+ * nothing. */
 void html_bars(const char *title, const json_t *rows, json_int_t mark);
 /* The columns of the table that a wide terminal shows. link: texts of the first column are names
  * of sections: their ids. */

@@ -74,38 +74,35 @@ void html_begin(const char *title, const char *below)
 
 void html_bars(const char *title, const json_t *rows, json_int_t mark)
 {
-    const int height = ROW * (int)json_array_size(rows), room = WIDTH - LEFT - RIGHT;
-    json_int_t most = mark > 0 ? mark : 1, n;
+    const int height = ROW * (int)json_array_size(rows);
+    json_int_t n = json_integer_value(json_object_get(json_array_get(rows, 0), "value"));
+    const double most = (double)(n > mark ? n : mark > 0 ? mark : 1), room = WIDTH - LEFT - RIGHT;
+    const double goal = LEFT + (double)mark / most * room;
+    double at;
     const json_t *row;
     size_t i;
 
-    json_array_foreach(rows, i, row)
-    {
-        n = json_integer_value(json_object_get(row, "value"));
-        most = n > most ? n : most;
-    }
     if (height == 0)
         return;
     printf("<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"", WIDTH, height);
     html_element("", title, "\">");
     json_array_foreach(rows, i, row)
     {
-        const char *label = json_string_value(json_object_get(row, "label"));
+        const json_t *text = json_object_get(row, "label");
+        const char *label = json_is_string(text) ? json_string_value(text) : "-";
         int top = ROW * (int)i;
 
         n = json_integer_value(json_object_get(row, "value"));
-        html_element("<g><title>", label ? label : "-", "</title>");
+        at = (double)n / most * room;
+        html_element("<g><title>", label, "</title>");
         printf("<text x=\"%d\" y=\"%d\" text-anchor=\"end\">", LEFT - 8, top + 15);
-        put_text(label ? label : "-", LABEL_MOST);
+        put_text(label, LABEL_MOST);
         printf("</text><rect x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"14\"/>"
                "<text x=\"%.1f\" y=\"%d\">%lld</text></g>\n",
-               LEFT, top + 4, (double)n / (double)most * room,
-               LEFT + 6 + (double)n / (double)most * room, top + 15, (long long)n);
+               LEFT, top + 4, at, LEFT + 6 + at, top + 15, (long long)n);
     }
     if (mark > 0)
-        printf("<line x1=\"%.1f\" x2=\"%.1f\" y1=\"0\" y2=\"%d\"/>\n",
-               LEFT + (double)mark / (double)most * room, LEFT + (double)mark / (double)most * room,
-               height);
+        printf("<line x1=\"%.1f\" x2=\"%.1f\" y1=\"0\" y2=\"%d\"/>\n", goal, goal, height);
     puts("</svg>");
 }
 
