@@ -43,13 +43,14 @@ def state_of(w):
 def test_writer_killed_100_times_leaves_whole_changes(nsd, waymark):
     w = waymark(upstream=nsd.port, policy=POLICY)
     after = 0
-    for _ in range(100):
+    for n in range(100):
         said = kill_after([TOOL, f'{w.state}/policy', str(after + 1), '1000000'], random.randrange(1, 20))
         last = state_of(w)
         assert last >= said[-1], 'a change was acknowledged and is gone'
         answer = w.ask(discovery(f'n{last}.changed.example'))
         assert ask.targets(answer) == [f'kms.changed.example.:{1000 + last % ROUND}']
-        w.ctl('policy', 'undo', '--dry-run')  # what comes out has the digest of the log
+        if n % 10 == 0:
+            w.ctl('policy', 'undo', '--dry-run')  # what comes out has the digest of the log
         after = last
     assert w.find('fabrikam.local') == HOSTS
 

@@ -105,7 +105,7 @@ def loaded(nsd, waymark, large):
     return w
 
 
-def test_100000_suffixes_come_and_ten_thousand_changes_follow(loaded):
+def test_100000_suffixes_come_and_two_thousand_changes_follow(loaded):
     w = loaded
     host = ['kms01.contoso.com.:1688']
     for n in (0, 1, MANY // 2, MANY - 1):
@@ -115,10 +115,10 @@ def test_100000_suffixes_come_and_ten_thousand_changes_follow(loaded):
     assert w.find('s5.d5.example') == ['kms02.contoso.com.:1688']
     # An idle worker must not hold pages of the past: then every change would make the store greater.
     before = used(w)
-    done = subprocess.run([TOOL, f'{w.state}/policy', '1', '10000'], capture_output=True, text=True, timeout=300, check=True)
-    assert done.stdout.split()[-1] == '10000'
-    assert used(w) < 2 * before, f'{before} bytes before, {used(w)} after 10,000 changes'
-    assert w.find('n10000.changed.example') == ['kms.changed.example.:11000']
+    done = subprocess.run([TOOL, f'{w.state}/policy', '1', '2000'], capture_output=True, text=True, timeout=300, check=True)
+    assert done.stdout.split()[-1] == '2000'
+    assert used(w) < 2 * before, f'{before} bytes before, {used(w)} after 2,000 changes'
+    assert w.find('n2000.changed.example') == ['kms.changed.example.:3000']
 
 
 def used(w):
