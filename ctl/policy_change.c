@@ -349,7 +349,7 @@ void *policy_alloc(struct policy_write *w, size_t size)
     return p;
 }
 
-static void show_progress(void *c, size_t done, size_t all)
+static void show_written(void *c, size_t done, size_t all)
 {
     ctl_progress(c, "writing", done, all);
 }
@@ -364,7 +364,7 @@ int policy_begin(struct policy_write *w, struct ctl *c, const uint64_t *seen)
     diags_init(&w->problems);
     change->arena = arena_new();
     change->log.time_ms = c->now.wall_ms;
-    change->progress = show_progress;
+    change->progress = show_written;
     change->context = c;
     change->history_ms = c->settings->policy.history_ms;
     change->history_bytes = HISTORY_MOST;
