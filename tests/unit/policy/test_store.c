@@ -209,7 +209,7 @@ static const struct script scripts[] = {
      "ask x.y 10.1.1.1 = filled rule r\npast 1 = 1 1 2 2 2 0\npast 2 = 2 1 2 2 2 0\n"},
     {"history: suffixes go back to their rules",
      "change " BASE "\nchange +suffix r x.example; +suffix r y.example; +suffix z x.example\nundo "
-                    "= drop z, drop r\n"},
+     "= drop z, drop r\n"},
     {"history: what is in use, and what uses it, go and come in their order",
      "change " BASE "\nchange -rule r; -rule z; -pool a; pool a k.d; rule r fill x.example pool=a\n"
      "change -rule r; -pool a\nchange -net lab; net lab 10.0.0.0/8\n"
