@@ -22,7 +22,7 @@ struct import_host {
     size_t number;
 };
 struct import_head {
-    struct policy_rule rule; /* its networks are owned */
+    struct policy_rule rule; /* its networks are of the arena */
     size_t number;
 };
 struct group { /* a suffix and its hosts */
@@ -120,7 +120,7 @@ void import_add(struct import *in, struct suffix *suffix, const struct policy_ho
     if (kept->number == in->n_heads) { /* it is new */
         size_t size = head.rule.n_networks * sizeof *head.rule.networks;
 
-        kept->rule.networks = ctl_alloc(NULL, size);
+        kept->rule.networks = ctl_checked(arena_alloc(in->out->kept, size));
         if (size > 0)
             memcpy(kept->rule.networks, said->networks, size);
         in->n_heads++;
@@ -165,9 +165,7 @@ char *import_line(struct import *in, char **at, unsigned *line)
 
 void import_progress(const struct import *in, const char *at)
 {
-    static unsigned calls;
-
-    if (in->c && ++calls % STEP == 0)
+    if (in->c)
         ctl_progress(in->c, "reading", (size_t)(at - in->text), in->len);
 }
 
@@ -293,12 +291,6 @@ static void make_policy(struct import *in)
     tdestroy(names, free);
 }
 
-static void free_head(void *head)
-{
-    free(((struct import_head *)head)->rule.networks);
-    free(head);
-}
-
 int import_read(struct import *in, const struct policy_format *format, struct policy *out)
 {
     size_t before = in->problems->all;
@@ -316,11 +308,10 @@ int import_read(struct import *in, const struct policy_format *format, struct po
     else
         rc = format->read(in);
     make_policy(in);
-    if (in->c)
-        ctl_progress(in->c, "reading", in->len, in->len);
+    import_progress(in, in->text + in->len);
     free(in->rows);
     tdestroy(in->hosts, free);
-    tdestroy(in->heads, free_head);
+    tdestroy(in->heads, free);
     for (size_t i = 0; i < out->n_pools; i++)
         policy_pool_check(&out->pools[i], in->problems);
     if (out->n_rules > 0)

@@ -14,8 +14,6 @@
 #include "base/str.h"
 #include "wire/present.h"
 
-enum { PROGRESS = 4096 };
-
 int policy_change_begin(struct policy_change *c, struct store *store)
 {
     uint64_t time_ms;
@@ -383,8 +381,8 @@ static int set_suffixes(struct policy_change *all, struct change *c, struct diag
     for (size_t i = 0; !goes && i < r->n_suffixes && rc >= 0; i++) {
         struct suffix *one = r->suffixes[i];
 
-        if (++all->done % PROGRESS == 0 && all->progress != NULL)
-            all->progress(all->context, all->done, all->to_do);
+        if (all->progress != NULL)
+            all->progress(all->context, ++all->done, all->to_do);
         rc = put_suffix(all, one, r->name, !drop, c->state == CHANGE_NEW);
         if (drop && rc == -ENOENT)
             diags_tell(d, "rule %s has no suffix %s", r->name, suffix_print(one, text));
