@@ -73,37 +73,24 @@ static int copy_settings(const struct ctl *c, const char *dir, json_int_t *n)
     return code;
 }
 
-/* The exit code of a copy that ended with that; takes what was told. -ENOENT: there is none. */
-static int came_to(const struct ctl *c, const char *path, int rc, struct diags *d)
+static void tell_pages(void *context, size_t done, size_t all)
 {
-    int code = 0;
-
-    if (rc != 0 && d->n > 0 && rc != -ENOENT)
-        code = ctl_fail(EXIT_FAILED, "%s", d->list[0]);
-    else if (rc == -EACCES || rc == -EPERM)
-        code = ctl_store_error(c, path, rc);
-    else if (rc != 0 && rc != -ENOENT)
-        code = ctl_fail(EXIT_FAILED, "cannot copy %s: %s", path, strerror(-rc));
-    diags_fini(d);
-    return code;
+    ctl_progress(context, "audit", done, all);
 }
 
-/* What there is none of stays null. */
-static int copy_policy(struct ctl *c, const char *path, json_t *all)
+/* 0 or -errno; what there is none of stays null. */
+static int copy_policy(const char *path, json_t *all, struct diags *d)
 {
     char digest[POLICY_DIGEST_TEXT];
     struct store *store = NULL;
     struct policy_counts n;
-    struct diags d;
-    int rc;
+    int rc = store_open(&store, path, STORE_READ, d);
 
-    diags_init(&d);
-    rc = store_open(&store, path, STORE_READ, &d);
     if (rc == 0)
         rc = store_copy(store, "state/policy");
     store_close(store);
     store = NULL;
-    if (rc == 0 && (rc = store_open(&store, "state/policy", STORE_READ, &d)) == 0)
+    if (rc == 0 && (rc = store_open(&store, "state/policy", STORE_READ, d)) == 0)
         rc = policy_store_counts(store, &n); /* of the copy: the other may have changed since */
     store_close(store);
     (void)unlink("state/policy/lock.mdb");
@@ -112,50 +99,51 @@ static int copy_policy(struct ctl *c, const char *path, json_t *all)
                             json_pack("{s:I,s:s,s:I,s:I}", "serial", (json_int_t)n.serial, "digest",
                                       policy_digest_print(n.digest, digest), "suffixes",
                                       (json_int_t)n.suffixes, "bytes", (json_int_t)n.bytes));
-    return came_to(c, path, rc, &d);
+    return rc;
 }
 
-static void tell_pages(void *context, size_t done, size_t all)
-{
-    ctl_progress(context, "audit", done, all);
-}
-
-static int copy_audit(struct ctl *c, const char *path, json_t *all)
+static int copy_audit(struct ctl *c, const char *path, json_t *all, struct diags *d)
 {
     struct audit_store *s = NULL;
-    struct diags d;
     struct stat st;
-    int rc;
+    int rc = audit_store_open(&s, path, 0, d);
 
-    diags_init(&d);
-    rc = audit_store_open(&s, path, 0, &d);
     if (rc == 0)
         rc = audit_store_copy(s, "state/audit/audit.db", tell_pages, c);
+    audit_store_close(s);
     if (rc == 0 && stat("state/audit/audit.db", &st) == 0)
         json_object_set_new(all, "audit", json_pack("{s:I}", "bytes", (json_int_t)st.st_size));
-    audit_store_close(s);
-    return came_to(c, path, rc, &d);
+    return rc;
 }
 
 /* As the user of the daemon, in the folder. */
 static int copy_state(struct ctl *c, json_t *all)
 {
     static const char *const folders[] = {"state", "state/policy", "state/audit"};
-    const char *state = c->settings->server.state_dir;
-    char *policy = ctl_text("%s/policy", state), *audit = ctl_text("%s/audit", state), *text;
-    int code = ctl_become_user(c);
+    int code = ctl_become_user(c), rc;
+    struct diags d;
+    char *text;
 
     for (size_t i = 0; i < ARRAY_LEN(folders) && code == 0; i++)
         code = make_folder(".", folders[i]);
-    code = code == 0 ? copy_policy(c, policy, all) : code;
-    code = code == 0 ? copy_audit(c, audit, all) : code;
+    for (size_t i = 1; i < ARRAY_LEN(folders) && code == 0; i++) {
+        text = ctl_text("%s/%s", c->settings->server.state_dir, strchr(folders[i], '/') + 1);
+        diags_init(&d);
+        rc = i == 1 ? copy_policy(text, all, &d) : copy_audit(c, text, all, &d);
+        if (rc != 0 && rc != -ENOENT && d.n > 0)
+            code = ctl_fail(EXIT_FAILED, "%s", d.list[0]);
+        else if (rc == -EACCES || rc == -EPERM)
+            code = ctl_store_error(c, text, rc);
+        else if (rc != 0 && rc != -ENOENT)
+            code = ctl_fail(EXIT_FAILED, "cannot copy %s: %s", text, strerror(-rc));
+        diags_fini(&d);
+        free(text);
+    }
     if (code == 0) {
         text = json_dumps(all, JSON_INDENT(2));
         code = save_file("backup.json", text, strlen(text));
         free(text);
     }
-    free(policy);
-    free(audit);
     return code;
 }
 
