@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What a Windows machine gets whose DNS server Waymark is, with its own times, retries and servers."""
+import glob
 import signal
 import subprocess
 
@@ -82,10 +83,20 @@ def test_no_such_name_of_a_second_server_ends_the_search(nsd, waymark, peers):
     assert Windows([waymark(upstream=nsd.port, policy=POLICY).port], ['fabrikam.local']).search() == (HOSTS, None)
 
 
+def states(pid):
+    """Of the threads of a process, as proc(5) has them."""
+    found = set()
+    for path in glob.glob(f'/proc/{pid}/task/*/stat'):
+        with open(path) as f:
+            found.add(f.read().rsplit(') ', 1)[1][0])
+    return found
+
+
 def test_second_forwarder_answers_while_the_first_hangs(nsd, waymark):
     """Each has one attempt: the first, once it goes on, of the packets that have waited for it."""
     first, second = (waymark({'server': {'workers': 1}}, upstream=nsd.port, policy=POLICY) for _ in range(2))
     first.daemon.send(signal.SIGSTOP)
+    wait_for(lambda: states(first.daemon.pid) == {'T'}, 'all threads are stopped')
     try:
         machine = Windows([first.port, second.port], ['fabrikam.local'], second=FAST, patience=30)
         assert machine.search() == (HOSTS, None)
