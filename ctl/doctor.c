@@ -273,7 +273,7 @@ static void check_server(struct doctor *d, void *of)
 /* Of a name that is not there, a server says the same to SRV as to A, unless it filters SRV. */
 static void check_srv(struct doctor *d, void *of)
 {
-    const struct server *s = of;
+    struct server *s = of;
     struct name front, probe;
     struct said srv, a;
     char text[SAID];
@@ -283,6 +283,7 @@ static void check_srv(struct doctor *d, void *of)
         return;
     srv = look(d, s, &probe, TYPE_SRV);
     a = look(d, s, &probe, TYPE_A);
+    s->replies = srv.err == 0;
     if (said_same(&srv, &a))
         saw(d, "%s takes SRV questions", s->text);
     else
@@ -409,7 +410,7 @@ static void check_suffix(struct doctor *d, void *of)
         if (first && !said_same(first, &p->said[i]))
             find(d, p->text, NULL, "%s says %s, and %s says %s", server, said_text(d, first, other),
                  s->text, text);
-        if (p->said[i].hosts != 0 && any.hosts != p->said[i].hosts)
+        if (any.hosts != p->said[i].hosts)
             find(d, p->text, NULL, "%s says %s to SRV, and to ANY (nslookup -type=all): %s",
                  s->text, text, said_text(d, &any, other));
         server = first ? server : s->text;
@@ -871,7 +872,6 @@ static int gather(struct doctor *d, struct ctl *c, json_t *clients)
             json_object_set_new(json_array_get(clients, 0), times[i],
                                 json_string(time_print_utc((uint64_t)ms, text)));
     }
-    d->audit.given = 0; /* reports are about all */
     for (const struct policy_pool *p = d->policy.pools; p < d->policy.pools + d->policy.n_pools;
          p++)
         for (const struct policy_host *h = p->hosts; h < p->hosts + p->n; h++) {

@@ -13,7 +13,10 @@ from process import free_port
 POLICY = '''
 waymark-policy: 1
 pools: {contoso: [{target: kms01.contoso.com, port: %d}]}
-rules: {merged: {suffixes: [%s], pool: contoso}}
+rules:
+  merged: {suffixes: [%s, "*.lab.contoso.com"], pool: contoso}
+  later: {suffixes: [shadow.example], pool: contoso, mode: shadow}
+  never: {suffixes: [mak.example], action: deny}
 '''
 V = '_vlmcs._tcp.'
 
@@ -35,7 +38,7 @@ def zone(port, more=()):
         q = query.question[0]
         name, kind = q.name.to_text(True).lower(), q.to_text().split()[-1]
         if ('*', kind) in records:
-            return reply(query, rcode=records['*', kind], soa=True)
+            return reply(query, rcode=records['*', kind], soa=True) if records['*', kind] else None
         found = records.get((name, kind), records.get((name, 'SRV')) if kind == 'ANY' else None)
         if found is not None:
             return reply(query, *found)
@@ -47,9 +50,9 @@ def zone(port, more=()):
 class World:
     """A daemon in front of one server or more, and what doctor says of it."""
 
-    def __init__(self, waymark, peers, port, more=(), suffix='fabrikam.local', servers=(), policy=None, settings=None, **how):
+    def __init__(self, waymark, peers, port, more=(), suffix='fabrikam.local', servers=(), first=(), policy=None, settings=None, **how):
         self.fake = peers(Fake, zone(port, more), **how)
-        forward = [{'zone': '.', 'servers': [f'127.0.0.1:{p}' for p in (self.fake.port, *servers)]}]
+        forward = [{'zone': '.', 'servers': [f'127.0.0.1:{p}' for p in (*first, self.fake.port, *servers)]}]
         self.w = waymark({'forward': forward} | (settings or {}), policy=policy or POLICY % (port, suffix))
 
     def doctor(self, *words, ok=True):
@@ -59,6 +62,7 @@ class World:
         self.check = {c['id']: c for c in said['checks']}
         assert list(self.check) == [f'D{n}' for n in range(1, 17)]
         assert [f for c in said['checks'] for f in c['findings']] == said['findings']
+        assert all(said['findings'].count(f) == 1 for f in said['findings'])
         for c in said['checks']:
             assert c['result'] == ('found' if c['findings'] else 'ok' if c['seen'] else 'not checked'), c
         return said
@@ -87,6 +91,7 @@ def test_a_sane_world_has_no_findings(world, kms):
     assert w.check['D16']['note'].startswith('the newest record is of 20')
     assert w.check['D3']['seen'][0] == f'fabrikam.local: this forwarder gives kms01.contoso.com:{kms} (filled)'
     assert w.check['D6']['seen'] == [f'kms01.contoso.com:{kms} takes a connection at 127.0.0.1:{kms}']
+    assert w.check['D14']['seen'] == ['fabrikam.local']  # what is live and a whole name
     assert w.w.audit()['questions'] == 0  # it leaves no trace
     assert not w.fake.errors and all('update' not in kind for _, kind, _ in w.fake.asked)
     out = w.w.ctl('doctor').out
@@ -122,9 +127,11 @@ BROKEN = [  # the world, what is found by which check, what the remedy says
      'D4', f'{HOST}:0', 'the port is 0', 'correct the record', {'D6', 'D7'}),
     ('a forgotten dot', {(V + 'x.example', 'SRV'): ['60 SRV 0 0 1688 kms.x.example.x.example.']}, ['--suffix', 'x.example'],
      'D4', 'kms.x.example.x.example:1688', 'a final dot is missing', 'correct the record', {'D5', 'D7'}),
-    ('an alias', {('kms01.contoso.com', 'A'): ['60 CNAME other.contoso.com.']}, [],
+    ('an alias', {('kms01.contoso.com', 'A'): ['60 CNAME other.contoso.com.'], ('kms01.contoso.com', 'AAAA'): ['60 CNAME other.contoso.com.']}, [],
      'D5', f'{HOST}:PORT', 'is an alias (CNAME)', '', set()),
     ('a server that filters SRV', {('*', 'SRV'): 'NOERROR'}, [], 'D2', 'SERVER', 'to SRV: no SRV record; to A it does not', 'filterwin2k', {'D13'}),
+    ('a server that drops SRV', {('*', 'SRV'): None, ('*', 'A'): 'NOERROR', ('*', 'AAAA'): 'NOERROR'}, ['--suffix', 'mak.example'],
+     'D2', 'SERVER', 'to SRV: no reply', 'filterwin2k', {'D5'}),
     ('the host publishes nothing', {(V + 'contoso.com', 'SRV'): []}, [], 'D13', f'{HOST}:PORT', 'its own zone contoso.com names no host',
      'slmgr.vbs /sdns, or Set-KmsLicenseInfo -DnsPublishing $true', set()),
 ]
@@ -143,7 +150,7 @@ def test_a_broken_world_has_its_finding(world, kms, more, words, check, subject,
 
 def test_port_1688_is_refused(world):
     port = free_port()
-    w = world(policy=POLICY % (port, 'fabrikam.local'))
+    w = world({(V + 'contoso.com', 'SRV'): []}, policy=POLICY % (port, 'fabrikam.local'))  # a host that is down need not publish
     w.finds('D6', f'{HOST}:{port}', f'no connection to 127.0.0.1:{port} from here: Connection refused', 'slmgr.vbs /dlv, or Get-KmsLicenseInfo')
     assert w.others('D6') == set()
     steps = {s['step']: s['lines'] for s in w.doctor('--suffix', 'fabrikam.local', ok=7)['steps']}
@@ -153,9 +160,11 @@ def test_port_1688_is_refused(world):
 
 def test_a_dead_server_and_one_that_has_no_tcp(world, peers, kms):
     dead = free_port()
-    w = world(servers=[dead])
-    w.finds('D1', f'127.0.0.1:{dead}', 'no reply over UDP: Connection refused', 'UDP and TCP port 53')
-    assert len(w.check['D1']['findings']) == 2 and w.others('D1') == set()
+    for more in ({'servers': [dead]}, {'first': [dead]}):
+        w = world(**more)
+        w.finds('D1', f'127.0.0.1:{dead}', 'no reply over UDP: Connection refused', 'UDP and TCP port 53')
+        assert len(w.check['D1']['findings']) == 2 and w.others('D1') == set()
+        assert w.check['D13']['seen'] == [f'{HOST}:{kms}: its zone contoso.com names a host']
     deaf = peers(Fake, zone(kms))
     deaf.listener.shutdown(socket.SHUT_RDWR)
     deaf.listener.close()
@@ -181,6 +190,10 @@ def test_another_resolver_of_the_site_lies(world, peers, kms):
     assert w.others('D9') == set() and len(said['findings']) == 1
     same = w.doctor('--suffix', 'contoso.com', '--resolver', f'127.0.0.1:{other.port}')
     assert f'127.0.0.1:{other.port} says the same' in w.check['D9']['seen'][0], same
+    liar = peers(Fake, zone(kms, {(V + 'contoso.com', 'SRV'): []}))
+    w.finds('D9', 'contoso.com', f'127.0.0.1:{liar.port} says no SRV record, and this forwarder kms01.contoso.com:{kms}', 'DHCP option 6',
+            '--suffix', 'contoso.com', '--resolver', f'127.0.0.1:{liar.port}')
+    assert w.others('D9') == set() and w.check['D9']['findings'][0]['text'].endswith(str(kms))
     w.finds('D1', '127.0.0.1:9', 'no reply', 'port 53', '--resolver', '127.0.0.1:9')
 
 
@@ -193,6 +206,24 @@ def change_audit(w, *statements):
             db.execute(statement)
     db.close()
     w.w.start()
+
+
+def test_worlds_that_are_meant_so(world, waymark, peers, kms):
+    w = world({(V + 'none.example', 'SRV'): ['60 SRV 0 0 0 .']})
+    w.doctor('--suffix', 'none.example')  # "no service here" is no host
+    assert '.:0 (passed)' in w.check['D3']['seen'][0]
+    w = world({(V + 'contoso.com', 'SRV'): []}, suffix='contoso.com')
+    w.doctor()
+    assert w.check['D13']['seen'] == [f'{HOST}:{kms}: its zone contoso.com names none, and a rule does']
+    pinned = (POLICY % (kms, 'fabrikam.local')).replace('{contoso: [{', '{contoso: [{addresses: [127.0.0.1], ')
+    w = world({('kms01.contoso.com', 'A'): ['60 A 127.0.0.9']}, policy=pinned)
+    w.doctor()
+    assert w.check['D5']['seen'] == [f'{HOST}:{kms} is 127.0.0.1, as the pool says']
+    w.w.policy(pinned.replace('127.0.0.1', '2001:db8::5').replace('[{', '{allow-public: yes, hosts: [{').replace('}]}', '}]}}'))
+    w.doctor(ok=7)
+    assert w.others() == {'D6'}
+    w = waymark(upstream=w.fake.port)  # no policy, no audit: nothing is approved, no suffix known
+    assert {c['id'] for c in w.ctl('doctor', '--json').json()['checks'] if c['result'] == 'not checked'} >= {'D3', 'D5', 'D6', 'D7', 'D8', 'D13'}
 
 
 def test_what_the_audit_tells(world, kms):
@@ -250,7 +281,11 @@ def test_the_article_by_hand_for_one_suffix(world, kms):
     assert steps[6]['lines'] == [f'fabrikam.local: this forwarder gives {HOST}:{kms} (filled)', f'fabrikam.local: 127.0.0.1:{w.fake.port} says NXDOMAIN']
     assert steps[7]['lines'] == ["the clients' other DNS servers are not given (doctor --resolver IP), or do not reply"]
     assert w.check['D15']['result'] == 'not checked'
-    out = w.w.ctl('doctor', '--suffix', f'{V}Fabrikam.Local').out
+    w.doctor('--suffix', 'mak.example', '--suffix', 'MAK.example')  # denied, as it is meant
+    assert w.check['D14']['seen'] == ['mak.example'] and '(denied)' in w.check['D3']['seen'][0]
+    w.doctor('--suffix', f'{V}Fabrikam.Local')
+    assert w.check['D14']['seen'] == ['fabrikam.local']
+    out = w.w.ctl('doctor', '--suffix', 'fabrikam.local').out
     assert 'method 5, step 10: TCP connects to the hosts, from here\n  kms01.contoso.com:' in out
 
 
