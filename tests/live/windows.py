@@ -95,8 +95,8 @@ class Windows:
 
 
 def main():
-    """windows.py ADDRESS SUFFIX...: a machine with this address, whose DNS server is 10.0.0.5, looks for its KMS host."""
-    hosts, shown = Windows([('10.0.0.5', 53)], sys.argv[2:], sys.argv[1]).search()
+    """windows.py ADDRESS SUFFIX...: a patient machine with this address, whose DNS server is 10.0.0.5, looks for its KMS host."""
+    hosts, shown = Windows([('10.0.0.5', 53)], sys.argv[2:], sys.argv[1], second=10).search()
     print(*hosts or [shown])
 
 
