@@ -232,32 +232,29 @@ static void begin_probe(struct probe *p)
 
 /* ---- which hosts there are ---- */
 
-static struct probe *find_place(struct prober *pr, const struct policy_host *h)
-{
-    struct probe *free_place = NULL;
-
-    for (struct probe *p = pr->places; p < pr->places + HEALTH_TARGETS; p++) {
-        if (p->used && p->t.port == h->port && name_equal(&p->t.target, &h->target))
-            return p;
-        if (!p->used && !p->asking && free_place == NULL)
-            free_place = p;
-    }
-    return free_place;
-}
-
+/* A host of a pool has its place from now on; the first of them that is free, if it is new. */
 static void want_host(struct prober *pr, const struct policy_host *h, bool pins, uint64_t due_ms)
 {
-    struct probe *p = find_place(pr, h);
-    bool is_new = p != NULL && !p->used;
+    struct probe *p = NULL;
 
+    for (struct probe *at = pr->places; at < pr->places + HEALTH_TARGETS; at++) {
+        bool is_it = at->used && at->t.port == h->port && name_equal(&at->t.target, &h->target);
+
+        if (is_it || (!at->used && !at->asking && p == NULL))
+            p = at;
+        if (is_it)
+            break;
+    }
     if (p == NULL) {
         pr->left++;
         return;
     }
-    if (is_new) {
-        *p = (struct probe){.home = pr, .used = true, .due_ms = due_ms, .limit.fire = on_limit};
-        p->t = (struct health_target){.target = h->target, .port = h->port};
-    }
+    if (!p->used)
+        *p = (struct probe){.home = pr,
+                            .used = true,
+                            .due_ms = due_ms,
+                            .limit.fire = on_limit,
+                            .t = {.target = h->target, .port = h->port}};
     if (!p->wanted) { /* the first pool that has it */
         p->t.is_probed = false;
         p->pins = false;

@@ -301,6 +301,7 @@ def test_addresses_that_are_pinned_while_the_name_is_asked_for(waymark, hosts):
 
 def test_names_are_resolved_and_given(waymark, hosts):
     known = {'kms01.contoso.com.': '127.0.0.1', 'kms02.contoso.com.': '127.0.0.2'}
+    known6 = {}
 
     def answer(q, _):
         name, kind = q.question[0].name.to_text().lower(), q.question[0].rdtype
@@ -308,7 +309,7 @@ def test_names_are_resolved_and_given(waymark, hosts):
             return reply(q, rcode='SERVFAIL')
         if name not in known:
             return reply(q, rcode='NXDOMAIN')
-        return reply(q, f'300 A {known[name]}') if kind == 1 else reply(q)
+        return reply(q, f'300 A {known[name]}') if kind == 1 else reply(q, *known6.get(name, []))
     failing = False
     upstream = Fake(answer)
     text = f'waymark-policy: 1\npools: {{p: [kms01.contoso.com:{hosts[0].port}, kms02.contoso.com:{hosts[0].port}]}}\n' + RULE
@@ -322,6 +323,8 @@ def test_names_are_resolved_and_given(waymark, hosts):
         known['kms02.contoso.com.'] = '127.0.0.1'
         wait_for(lambda: state(w, 'kms02.contoso.com')['addresses'] == ['127.0.0.1'], 'another address')
         known['kms02.contoso.com.'] = '127.0.0.2'
+        known6['kms02.contoso.com.'] = ['300 AAAA fd00::9']
+        wait_for(lambda: state(w, 'kms02.contoso.com')['addresses'] == ['127.0.0.2', 'fd00::9'], 'both families')
         del known['kms01.contoso.com.']
         wait_for(lambda: given(w) == ['kms02'], 'a name that is gone')
         assert state(w, 'kms01.contoso.com')['last_error'] == 'does not resolve'
