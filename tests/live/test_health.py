@@ -5,6 +5,7 @@ import threading
 import time
 
 import ask
+import dns.rrset
 import pytest
 from ask import discovery
 from process import free_port, wait_for
@@ -23,7 +24,7 @@ class Kms:
         self.address, self.port, self.socket, self.full, self.got = address, port, None, [], []
         self.start()
 
-    def start(self, backlog=16):
+    def start(self, backlog=1000):
         self.socket = socket.socket()
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind((self.address, self.port))
@@ -257,6 +258,17 @@ def test_more_hosts_than_are_tried(nsd, waymark):
     assert len(w.json('status', ok=7)['problems']) == 12
 
 
+def test_each_host_has_its_turn(nsd, waymark, hosts):
+    """More are silent than are tried at once, and each is due again before the last one had a turn."""
+    text = 'waymark-policy: 1\npools:\n'
+    for i in range(150):
+        text += '' if i % 50 else f'  p{i}:\n'
+        text += f'    - {{target: h{i}.contoso.com, port: {hosts[0].port}, addresses: [127.0.0.1]}}\n'
+    hosts[0].block()
+    w = waymark({'kms': {'probe-interval': '100ms', 'probe-timeout': '300ms'}}, upstream=nsd.port, policy=text)
+    wait_for(lambda: [h['state'] for h in w.api('GET', '/v1/health')[1]['hosts']] == ['down'] * 150, 'all were tried')
+
+
 def test_hosts_come_and_go_with_the_policy(nsd, waymark, hosts):
     w = waymark(PROBING, upstream=nsd.port, policy=policy(hosts[:1]))
     names = lambda: [h['host'] for h in w.api('GET', '/v1/health')[1]['hosts']]  # noqa: E731
@@ -299,6 +311,32 @@ def test_addresses_that_are_pinned_while_the_name_is_asked_for(waymark, hosts):
         upstream.finish()
 
 
+def test_a_late_address_of_a_host_that_is_gone(waymark, hosts):
+    asked, go_on = set(), threading.Event()
+
+    def answer(q, _):
+        name = q.question[0].name.to_text().lower()
+        asked.add(name)
+        go_on.wait(10)
+        return reply(q, f'300 A 127.0.0.{name[4]}') if q.question[0].rdtype == 1 else reply(q)
+    upstream = Fake(answer)
+    w = waymark(PROBING, upstream=upstream.port,
+                policy=f'waymark-policy: 1\npools: {{p: [kms01.contoso.com:{hosts[0].port}]}}\n' + RULE)
+    try:
+        wait_for(lambda: asked, 'the question for the first')
+        w.ctl('policy', 'pool', 'set', 'p', 'kms09.contoso.com,address=127.0.0.9')
+        wait_for(lambda: state(w, 'kms09.contoso.com')['addresses'], 'another')
+        w.ctl('policy', 'pool', 'set', 'p', f'kms02.contoso.com:{hosts[1].port}')
+        wait_for(lambda: state(w, 'kms02.contoso.com')['addresses'] == [], 'the second')
+        go_on.set()
+        wait_for(lambda: state(w, 'kms02.contoso.com')['addresses'], 'its addresses')
+        assert state(w, 'kms02.contoso.com')['addresses'] == ['127.0.0.2']
+        wait_for(lambda: len(hosts[1].take()) > 2, 'more probes')
+    finally:
+        go_on.set()
+        upstream.finish()
+
+
 def test_names_are_resolved_and_given(waymark, hosts):
     known = {'kms01.contoso.com.': '127.0.0.1', 'kms02.contoso.com.': '127.0.0.2'}
     known6 = {}
@@ -309,7 +347,10 @@ def test_names_are_resolved_and_given(waymark, hosts):
             return reply(q, rcode='SERVFAIL')
         if name not in known:
             return reply(q, rcode='NXDOMAIN')
-        return reply(q, f'300 A {known[name]}') if kind == 1 else reply(q, *known6.get(name, []))
+        r = reply(q, f'300 A {known[name]}') if kind == 1 else reply(q, *known6.get(name, []))
+        r.authority.append(dns.rrset.from_text('contoso.com.', 300, 'IN', 'NS', 'ns.contoso.com.'))
+        r.additional.append(dns.rrset.from_text('ns.contoso.com.', 300, 'IN', kind, '127.0.0.77' if kind == 1 else 'fd00::77'))
+        return r
     failing = False
     upstream = Fake(answer)
     text = f'waymark-policy: 1\npools: {{p: [kms01.contoso.com:{hosts[0].port}, kms02.contoso.com:{hosts[0].port}]}}\n' + RULE
@@ -319,7 +360,7 @@ def test_names_are_resolved_and_given(waymark, hosts):
         wait_for(lambda: len(w.ask(discovery(SUFFIX)).additional) == 2, 'addresses')
         a = w.ask(discovery(SUFFIX))
         assert sorted(rr.address for s in a.additional for rr in s) == ['127.0.0.1', '127.0.0.2']
-        assert all(s.ttl <= 60 for s in a.additional)
+        assert all(s.ttl <= 1 for s in a.additional)  # which is how long they may be kept
         known['kms02.contoso.com.'] = '127.0.0.1'
         wait_for(lambda: state(w, 'kms02.contoso.com')['addresses'] == ['127.0.0.1'], 'another address')
         known['kms02.contoso.com.'] = '127.0.0.2'
