@@ -50,7 +50,7 @@ struct target { /* a KMS host that somebody names */
     const struct policy_pool *pool;
     struct addr addresses[POLICY_HOST_ADDRESSES];
     int n;
-    bool is_pinned, is_up;
+    bool is_pinned, is_up, no_probe;
     char text[NAME_TEXT + 8];
 };
 
@@ -528,7 +528,9 @@ static void check_ports(struct doctor *d, void *of)
     struct sockaddr_storage to;
     struct target *t = of;
 
-    for (int i = 0; i < t->n; i++) {
+    if (t->no_probe)
+        saw(d, "%s is not tried: its pool says probe=no", t->text);
+    for (int i = 0; i < t->n && !t->no_probe; i++) {
         socklen_t len;
         int fd;
 
@@ -882,6 +884,7 @@ static int gather(struct doctor *d, struct ctl *c, json_t *clients)
             t->pool = p;
             t->n = h->n_addresses;
             t->is_pinned = t->n > 0;
+            t->no_probe = !h->probe;
             memcpy(t->addresses, h->addresses, sizeof t->addresses);
         }
     return 0;

@@ -118,7 +118,7 @@ static int explain_in(const struct ctl *c, struct policy_reader *r, const struct
                                    .limit = c->settings->kms.mode,
                                    .do_bit = q->dnssec};
     char name[NAME_TEXT], say[POLICY_SAYING], hint[POLICY_HINT], digest[POLICY_DIGEST_TEXT];
-    json_t *rules = json_array(), *asks;
+    json_t *rules, *asks;
     enum access_action access;
     size_t n;
     int rc = policy_client_find(r, &q->client, &client), counted;
@@ -127,6 +127,7 @@ static int explain_in(const struct ctl *c, struct policy_reader *r, const struct
     if (rc != 0 || counted != 0)
         return rc != 0 ? rc : counted;
     name_fold(&folded);
+    rules = json_array();
     asks = client_json(c, &client, &access);
     policy_decide(r, &ask, &real, &d);
     n = policy_explain(r, &ask, &d, trials, MAX_RULES);
@@ -217,6 +218,7 @@ int explain_ask(struct ctl *c, const char *suffix, const char *type, json_t **ou
     struct question q;
     int status, code;
 
+    *out = NULL;
     /* SUFFIX alone means the discovery name below it. */
     if (type || (name_parse(&parsed, suffix) == 0 && name_is_vlmcs(&parsed)))
         strcpy(name, suffix);

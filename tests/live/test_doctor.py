@@ -222,6 +222,10 @@ def test_worlds_that_are_meant_so(world, waymark, peers, kms):
     w.w.policy(pinned.replace('127.0.0.1', '2001:db8::5').replace('[{', '{allow-public: yes, hosts: [{').replace('}]}', '}]}}'))
     w.doctor(ok=7)
     assert w.others() == {'D6'}
+    port = free_port()
+    w = world(policy=(POLICY % (port, 'fabrikam.local')).replace('{contoso: [{', '{contoso: [{probe: no, '))
+    w.doctor()
+    assert w.check['D6']['seen'] == [f'{HOST}:{port} is not tried: its pool says probe=no']
     w = waymark(upstream=w.fake.port)  # no policy, no audit: nothing is approved, no suffix known
     assert {c['id'] for c in w.ctl('doctor', '--json').json()['checks'] if c['result'] == 'not checked'} >= {'D3', 'D5', 'D6', 'D7', 'D8', 'D13'}
 
