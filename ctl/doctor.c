@@ -255,19 +255,23 @@ static void check_server(struct doctor *d, void *of)
 {
     static struct dns_reply reply;
     struct server *s = of;
-    int udp = dns_look(&s->addr, false, &s->zone, TYPE_SOA, TIMEOUT_S, &reply), tcp;
+    const char *remedy = s->kind == SELF ? "waymarkd runs: is a firewall in front of it?" : NULL;
+    int udp, tcp;
 
+    if (s->kind == SELF && !d->is_alive) {
+        find(d, "waymarkd", "systemctl start waymark; journalctl -u waymark says why it ended",
+             "does not answer on its socket");
+        return;
+    }
+    udp = dns_look(&s->addr, false, &s->zone, TYPE_SOA, TIMEOUT_S, &reply);
     if (udp == 0)
         saw(d, "%s replies, in %u ms", s->text, (unsigned)reply.ms);
     else
-        find(d, s->text, NULL, "no reply over UDP: %s", strerror(-udp));
+        find(d, s->text, remedy, "no reply over UDP: %s", strerror(-udp));
     tcp = dns_look(&s->addr, true, &s->zone, TYPE_SOA, TIMEOUT_S, &reply);
     if (tcp != 0)
-        find(d, s->text, NULL, "no reply over TCP: %s", strerror(-tcp));
+        find(d, s->text, remedy, "no reply over TCP: %s", strerror(-tcp));
     s->replies = udp == 0 && s->kind != SELF;
-    if (s->kind == SELF && !d->is_alive)
-        find(d, "waymarkd", "systemctl start waymark; journalctl -u waymark says why it ended",
-             "does not answer on its socket");
 }
 
 /* Of a name that is not there, a server says the same to SRV as to A, unless it filters SRV. */

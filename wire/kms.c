@@ -145,7 +145,7 @@ struct windows_row windows_find(uint32_t code, enum kms_outcome outcome)
 
     while (row < last && row->code != code)
         row++;
-    found = meant != NULL && code != 0 ? *meant : *row;
+    found = meant != NULL ? *meant : *row;
     found.code = code;
     found.text = row->text;
     return found;

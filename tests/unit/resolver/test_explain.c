@@ -95,6 +95,13 @@ static const struct row {
      "waymarkctl policy rule "
      "set merged-domains --when missing,failed\n",
      .reply = "timeout"},
+    {"failed, at a suffix of one label", V "single SRV",
+     "real timeout 10.9.0.53 . 51 0\nrule one acts when missing; the real DNS says "
+     "timeout\ndecision "
+     "failed no-rule no rule acts, and the real DNS gives no answer\nanswer SERVFAIL\nwindows "
+     "0x8007232A DNS server failure method 5, step 3\nhint waymarkctl policy rule set one --when "
+     "missing,failed\n",
+     .reply = "timeout"},
     {"slower than the deadline", V "down.example SRV",
      "real present 10.9.0.53 . 700 77\nrule down acts when missing or failed; the real DNS says "
      "present\n" PASSED
