@@ -277,7 +277,6 @@ static const struct order_row {
      "rules: {r: {suffixes: [corp.example], action: filter}}\n",
      "NOERROR\n" SRV(KMS, "1") SRV(KMS, "4") SRV(KMS, "2") SRV(KMS, "5") SRV(KMS, "3")},
     {"the real KMS hosts in their order", FIXED, KMS " SRV", "", SRVS(KMS), "", 1, POOL},
-    {"a pool's, whatever the setting", FIXED, KMS " SRV", "", SRVS(KMS), "", 3, POOL, "NXDOMAIN"},
     {"a pool's addresses", FIXED, "h.example A", "", THREE("h.example"), "", 3, POOL, "NXDOMAIN"},
 };
 

@@ -202,6 +202,25 @@ static void check_most(void **state)
     world_free(w);
 }
 
+/* Each answer has an order of its own, also with cache.rotate off, and the priorities stay. */
+static void check_orders(void **state)
+{
+    struct world *w = world_new("cache: {rotate: no}\n", POOL("", THREE));
+    static const char *const orders[] = {"NOERROR\n" A B C, "NOERROR\n" B A C};
+    int n[2] = {0};
+
+    (void)state;
+    for (int i = 0; i < 40; i++) {
+        const char *answer = ask_from(w, "10.0.0.1");
+        int which = strcmp(answer, orders[0]) != 0;
+
+        assert_string_equal(answer, orders[which]);
+        n[which]++;
+    }
+    assert_true(n[0] > 5 && n[1] > 5);
+    world_free(w);
+}
+
 /* A kept decision ends with a change of health. */
 static void check_epoch(void **state)
 {
@@ -330,5 +349,5 @@ static void check_pin_threads(void **state)
 }
 
 TESTS("health", ROWS(state_rows, check_state), ROWS(errno_rows, check_errno),
-      ROWS(answer_rows, check_answer), TEST(check_most), TEST(check_epoch), TEST(check_addresses),
-      TEST(check_pin), TEST(check_pin_threads))
+      ROWS(answer_rows, check_answer), TEST(check_most), TEST(check_orders), TEST(check_epoch),
+      TEST(check_addresses), TEST(check_pin), TEST(check_pin_threads))
