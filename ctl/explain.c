@@ -138,8 +138,8 @@ static int explain_in(const struct ctl *c, struct policy_reader *r, const struct
     if (access != ACCESS_ALLOW) {
         policy_decision_none(&d, VERDICT_NONE, REASON_ACCESS);
         d.outcome = OUTCOME_BLOCKED;
-        d.n_hosts = 0;
-        snprintf(say, sizeof say, "access %s this client", access_actions[access]);
+        snprintf(say, sizeof say, "access %s",
+                 access == ACCESS_DROP ? "drops what this client asks" : "refuses this client");
     }
     *out = delivered_json(q, &d, access);
     /* clang-format off */
