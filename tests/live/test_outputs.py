@@ -315,3 +315,27 @@ def test_client_as_a_pseudonym(nsd, waymark):
     w.start()  # DNS goes on
     assert w.find('fabrikam.local') == HOSTS
     assert 'client.key cannot be read or made' in w.ctl('status', ok=7).out
+
+
+@pytest.mark.parametrize('fill', [0, 8], ids=['that does not read', 'that does not accept'])
+def test_stop_is_quick_with_a_receiver(nsd, waymark, fill):
+    port = free_port()
+    r = Receiver('tcp', port, backlog=0 if fill else 5)
+    others = [socket.socket() for _ in range(fill)]
+    for s in others:  # the kernel takes so many, and no more
+        s.setblocking(False)
+        s.connect_ex(('127.0.0.1', port))
+    w = waymark(outputs(f'tcp:127.0.0.1:{port}'), upstream=nsd.port, policy=POLICY)
+    with ask.Datagrams(w.port) as d:
+        for n in range(4000):
+            d.ask(ask.dns.message.make_query(discovery(f'{n % 50}.lab.contoso.com'), 'SRV', id=n).to_wire())
+    w.audit()
+    began = time.monotonic()
+    w.stop()
+    assert time.monotonic() - began < 1.5
+    r.close()
+    for s in others:
+        s.close()
+    again = Receiver('tcp', port)
+    w.start()
+    wait_for(lambda: last(w) in again.sequences(), 'all that is left')
