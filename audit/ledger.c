@@ -784,6 +784,14 @@ static int know(struct ledger *l)
     return rc < 0 ? rc : 0;
 }
 
+int ledger_cut(struct ledger *l)
+{
+    int rc = know(l);
+
+    l->segment.first = 0;
+    return rc;
+}
+
 int ledger_head(struct ledger *l, char *out, size_t size)
 {
     struct str s;

@@ -30,6 +30,8 @@ int ledger_add(struct ledger *, const struct audit_event *, const struct audit_r
 /* The head of the chain as it is now, in words for a record. 0; 1: nothing was added to it since
  * the last record that told one; -errno. */
 int ledger_head(struct ledger *, char *out, size_t size);
+/* The next record begins a segment of the chain. 0 or -errno. */
+int ledger_cut(struct ledger *);
 /* Writes what was touched since; what takes too much memory is forgotten then. */
 int ledger_save(struct ledger *);
 void ledger_clear(struct ledger *);

@@ -352,17 +352,18 @@ static int prune(struct audit_writer *w, struct now now, const char *by)
     struct audit_event e = {.kind = AUDIT_PRUNE, .wall_ms = now.wall_ms};
     const long long wall_ms = (long long)now.wall_ms;
     const bool hourly = now.mono_ms >= w->age_ms;
-    /* The first that stays; of the others the last ms, how many; the last of all. */
-    long long cut[4] = {0};
+    long long cut[3] = {0}; /* the first that stays; of the others the last ms, how many */
     int rc = begin_transaction(w);
 
+    if (rc == 0) /* while the last record is there, which may go */
+        rc = ledger_cut(w->ledger);
     if (rc == 0)
         rc = audit_sql(
             w->store, cut,
             "WITH all_of AS(SELECT min(id) AS a,max(id) AS z FROM event),"
             "old AS(SELECT a,z,ifnull((SELECT id FROM event WHERE id<a+%d AND ms>=%lld ORDER BY id "
             "LIMIT 1),min(a+%d,z+1)) AS young FROM all_of)"
-            "SELECT stays,max(ms),count(*),z FROM event,(SELECT z,CASE"
+            "SELECT stays,max(ms),count(*) FROM event,(SELECT CASE"
             /* Whole segments of the chain, so that what is left can be verified. */
             " WHEN young>z THEN young"
             " WHEN young=a AND %d THEN (SELECT min(id) FROM chain WHERE id>=a+min((z-a)/50,%d))"
@@ -372,8 +373,9 @@ static int prune(struct audit_writer *w, struct now now, const char *by)
     if (rc > 0)
         rc = audit_sql(w->store, NULL,
                        "DELETE FROM event WHERE id<%lld;DELETE FROM answer WHERE id<%lld "
-                       "AND id NOT IN(SELECT told FROM host)",
-                       cut[0], cut[0] - LEDGER_SHARED);
+                       "AND id NOT IN(SELECT told FROM host);DELETE FROM blind WHERE id<%lld;"
+                       "DELETE FROM chain WHERE id<%lld AND id<(SELECT max(id) FROM chain)",
+                       cut[0], cut[0] - LEDGER_SHARED, cut[0], cut[0]);
     snprintf(e.text, sizeof e.text, "%s", by);
     e.lost_from_ms = (uint64_t)cut[1];
     e.lost = (uint64_t)cut[2];

@@ -200,8 +200,8 @@ static const struct script {
      "verify 1 0 0;" Q1 "a.example; commit; verify 1 1 1; control settings x; q 10.0.0.2 b.example filled r times 3; restart;"
      "verify 1 1 5;" Q1 "A.example second asked x.y; commit; verify 1 1 6; expect count(*),min(last),max(last) FROM chain => 3 1 6"},
     {"a segment ends after a thousand records, or ten minutes",
-     Q1 "a.example times 1000; commit;" Q1 "b.example; pass 10m;" Q1 "b.example; pass 1ms;" Q1 "b.example; commit; verify 1 1 1003;"
-     "expect group_concat(last) FROM chain => 1000,1002,1003"},
+     Q1 "a.example; commit;" Q1 "a.example times 1000; commit;" Q1 "b.example; pass 10m;" Q1 "b.example; pass 1ms;"
+     Q1 "b.example; commit; verify 1 1 1004; expect group_concat(last) FROM chain => 1,1001,1003,1004"},
     {"a chain with what has no row, and with pseudonyms",
      "limit clients 1; limit suffixes 1; limit privacy 2;" Q1 "a.example; q 10.0.0.2 b.example; q 10.0.0.3 c\\255.example; restart;"
      "q 2001:db8::1 a.example; commit; verify 1 1 4"},
@@ -211,15 +211,18 @@ static const struct script {
      Q1 "a.example; commit; disk 65536;" Q1 "a.example again 3000; steps 4s; disk 0; steps 1s; verify 1 1 3001"},
     {"a chain of which the beginning was removed", Q1 "a.example times 900; commit; pass 2d;" Q1 "b.example; commit;"
      "pass 89d; quiet; verify 1 901 903;" Q1 "b.example; commit; verify 1 901 904"},
-    {"a chain of which all was removed", Q1 "a.example; commit; pass 91d; quiet; verify 1 2 3;" Q1 "b.example; commit; verify 1 2 4"},
+    {"a chain of which all was removed", Q1 "a.example; commit; pass 1m; limit retention 30000; quiet;"
+     "expect group_concat(id) FROM chain => 1,2; verify 1 2 2;" Q1 "b.example; commit; verify 1 2 3; pass 1m; limit retention 30000;"
+     "quiet; verify 1 4 4; expect group_concat(id) FROM chain => 3,4"},
     {"a head proves all up to its record", Q1 "a.example; commit; head; proves 1;" Q1 "b.example; commit; proves 1; head;"
      "q 10.0.0.2 a.example; commit; restart; proves 2; change UPDATE event SET ms=1 WHERE id=3; proves 2;"
      "change UPDATE event SET ms=1 WHERE id=1; proves 0"},
     {"the head is told once an hour, if something came", "pass 1m;" Q1 "a.example; commit; pass 59m; commit;"
      "expect count(*) FROM event => 1; pass 1m; steps 200ms; ? kind,length(note),substr(note,65) FROM events WHERE sequence=2"
      " => head 79  up to record 1; pass 10h; steps 200ms; expect count(*) FROM event => 2"},
-    {"who else writes is noticed", Q1 "a.example; commit; change UPDATE client SET name='x',salt=NULL;" Q1 "a.example; commit;"
-     "expect group_concat(name||questions) FROM client => x1,10.0.0.11; verify 1 1 2"},
+    {"who else writes is noticed", Q1 "a.example; commit;" Q1 "a.example; commit;"
+     "change UPDATE client SET name='x',salt=NULL;" Q1 "a.example; commit;"
+     "expect group_concat(name||questions) FROM client => x2,10.0.0.11; verify 1 1 3"},
     {"a forgotten client", Q1 "a.example; q 10.0.0.2 a.example;" Q1 "b.example; commit; forget 10.0.0.1 => 2; verify 1 1 4;"
      "expect min(address),max(address) FROM clients => 10.0.0.2 forgotten-1; expect count(salt) FROM client => 1;"
      "expect kind,note FROM events WHERE sequence=4 => forget 2 records of a client, by tester;"
@@ -234,11 +237,14 @@ static const struct script {
      "expect group_concat(address),group_concat(previous) FROM events => 10.0.0.1,forgotten-2,10.0.0.1 0,0,1;"
      "expect (SELECT first_asked||last_asked FROM clients WHERE address='forgotten-2'),count(digest),count(salt),"
      "count(DISTINCT digest) FROM client => 2023-11-14T22:14:20.000Z2023-11-14T22:14:20.000Z 2 0 2;"
-     Q1 "d.example; commit; ? previous FROM events WHERE suffix='d.example' => 3; verify 1 1 5;"
+     Q1 "d.example; commit; ? previous FROM events WHERE suffix='d.example' => 3; verify 1 1 5; expect count(*) FROM blind => 3;"
      "forget 10.0.0.1 1700000060000 1700000120000 => -2; forget 10.0.0.1 0 1700000060000 => 1;"
-     "forget 10.0.0.1 => 2; verify 1 1 7; expect count(*) FROM events WHERE address='10.0.0.1' => 0"},
+     "forget 10.0.0.1 => 2; verify 1 1 7; expect count(*) FROM events WHERE address='10.0.0.1' => 0;"
+     "pass 91d; quiet; expect count(*) FROM blind => 0"},
     {"records that are removed by hand", Q1 "a.example times 3; commit; pass 1h;" Q1 "b.example; commit; pass 1h;" Q1 "b.example; commit;"
-     "prune 1700003600000 => 3; verify 1 4 8; ? note,count FROM gaps => by hand 3; prune 1700003600000 => 0; verify 1 4 8"},
+     "prune 1700003600000 => 3; verify 1 4 8; ? note,count FROM gaps => by hand 3; prune 1700003600000 => 0; verify 1 4 8;"
+     "limit max-size 1; prune 1 => 0; limit ledger-retention 1; prune 1700003600001 => 2; expect count(*) FROM suffix => 2;"
+     "expect count(*) FROM chain => 3"},
     {"a change is found: time", CHAIN "change UPDATE event SET ms=ms+1 WHERE id=3; verify 0 1 5"},
     {"a change is found: latency", CHAIN "change UPDATE event SET latency_us=1 WHERE id=3; verify 0 1 5"},
     {"a change is found: real_ms", CHAIN "change UPDATE event SET real_ms=1 WHERE id=3; verify 0 1 5"},
@@ -411,6 +417,7 @@ static void set_limit(struct bench *b, const char *word, uint64_t n)
     LIMIT("privacy", privacy.how)
     LIMIT("max-size", max_size)
     LIMIT("retention", retention_ms)
+    LIMIT("ledger-retention", ledger_retention_ms)
     audit_writer_limits(b->w, l);
 }
 
