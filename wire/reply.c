@@ -248,7 +248,7 @@ void image_rotate(uint8_t *image, size_t len, uint16_t type, unsigned by)
 static unsigned draw_srv(const uint8_t *image, const struct set *s, const bool *gone,
                          struct random *random)
 {
-    uint32_t lowest = UINT32_MAX, sum = 0, share[ROTATE_RECORDS], draw;
+    uint32_t lowest = UINT32_MAX, sum = 0, share, draw;
     unsigned i;
 
     for (i = 0; i < s->n; i++) {
@@ -258,17 +258,20 @@ static unsigned draw_srv(const uint8_t *image, const struct set *s, const bool *
             continue;
         sum = bytes_u16(rdata) == lowest ? sum : 0;
         lowest = bytes_u16(rdata);
-        share[i] = (uint32_t)WEIGHT * bytes_u16(rdata + 2) + 1;
-        sum += share[i];
+        sum += (uint32_t)WEIGHT * bytes_u16(rdata + 2) + 1;
     }
     draw = random_below(random, sum);
-    for (i = 0;; i++) {
-        if (gone[i] || bytes_u16(image + s->ttl[i] + 6) != lowest)
+    for (i = 0; i + 1 < s->n; i++) {
+        const uint8_t *rdata = image + s->ttl[i] + 6;
+
+        share = (uint32_t)WEIGHT * bytes_u16(rdata + 2) + 1;
+        if (gone[i] || bytes_u16(rdata) != lowest)
             continue;
-        if (draw < share[i])
-            return i;
-        draw -= share[i];
+        if (draw < share)
+            break;
+        draw -= share;
     }
+    return i;
 }
 
 void image_shuffle_srv(uint8_t *image, size_t len, struct random *random)
