@@ -15,7 +15,6 @@
 #include "wire/present.h"
 #include "wire/types.h"
 
-enum { LINE = 8192 };
 #define BLANKS " \t"
 
 struct zone {
@@ -27,22 +26,18 @@ struct zone {
     bool is_record; /* the line: owner is its name */
 };
 
-/* The next line without its comment, with what stands in parentheses joined to
- * it (RFC 1035 5.1). Moves *at behind it and counts lines. False: it is too long. */
-static bool next_line(const char **at, const char *end, char out[LINE], unsigned *line)
+/* The next line, made of it where it stands: without its comment, and with what stands in
+ * parentheses joined to it (RFC 1035 5.1). Moves *at behind it and counts lines. */
+static char *next_line(char **at, unsigned *line)
 {
+    char *begin = *at, *to = begin;
     bool quoted = false, comment = false;
     unsigned depth = 0;
-    size_t n = 0;
 
-    while (*at < end) {
-        char c = *(*at)++;
-
+    for (char c; (c = **at) != '\0' && (c != '\n' || depth > 0); (*at)++) {
         if (c == '\n') {
             (*line)++;
             comment = quoted = false;
-            if (depth == 0)
-                break;
         }
         comment |= c == ';' && !quoted;
         if (comment)
@@ -50,18 +45,16 @@ static bool next_line(const char **at, const char *end, char out[LINE], unsigned
         quoted ^= c == '"';
         depth += !quoted && c == '(';
         depth -= !quoted && c == ')' && depth > 0;
-        if (n + 2 < LINE && c == '\\' && *at < end && **at != '\n') {
-            out[n++] = c;
-            c = *(*at)++;
-        } else if (c == '\n' || c == '\r' || (!quoted && (c == '(' || c == ')'))) {
-            c = ' ';
-        }
-        if (n + 1 < LINE)
-            out[n] = c;
-        n++;
+        if (c == '\\' && (*at)[1] != '\n' && (*at)[1] != '\0')
+            *to++ = *(*at)++; /* the next octet means itself */
+        else if (c == '\n' || c == '\r' || (!quoted && (c == '(' || c == ')')))
+            **at = ' ';
+        *to++ = **at;
     }
-    out[n < LINE ? n : LINE - 1] = '\0';
-    return n < LINE;
+    *line += **at == '\n';
+    *at += **at == '\n';
+    *to = '\0';
+    return begin;
 }
 
 /* A name as it stands in a zone file: @, relative or absolute. NULL, or what is wrong. */
@@ -190,14 +183,13 @@ static int read_zone(struct import *in, bool is_rpz)
 {
     /* The names of a policy zone make sense without its own. */
     struct zone z = {.in = in, .origin.len = 1, .has_origin = is_rpz, .is_rpz = is_rpz};
-    const char *at = in->text, *end = at + in->len;
-    char buf[LINE];
+    char *at = in->text;
 
-    for (unsigned line = 1, next = 1; at < end; line = next) {
+    for (unsigned line = 1, next = 1; *at != '\0'; line = next) {
+        char *text = next_line(&at, &next);
+
         z.is_record = false;
-        tell(&z, line,
-             next_line(&at, end, buf, &next) ? read_line(&z, buf)
-                                             : "the line is longer than 8,190 octets");
+        tell(&z, line, read_line(&z, text));
         import_progress(in, at);
     }
     return 0;

@@ -321,9 +321,10 @@ static void check_format(void **state)
 static const struct huge_row {
     const char *what, *format, *before, *octet, *behind, *want;
 } huge[] = {
-    {"a line", "zone", "\n", "a", " A", "2: the line is longer than 8,190 octets\n"},
-    {"parentheses", "zone", "\n", "(", "", "2: the line is longer than 8,190 octets\n"},
-    {"escapes", "zone", "", "\\", "", "1: the line is longer than 8,190 octets\n"},
+    {"a line", "zone", "\n", "a", ". A", "2: a name that is no domain name\n"},
+    {"parentheses", "zone", "_vlmcs._tcp.a. SRV 0 0 1 k.c.d. ", "(\n", ")",
+     "k: k.c.d:1 <- a\nskipped 0"},
+    {"escapes", "zone", "", "\\", ". A", "1: a "},
     {"a comment", "zone", "_vlmcs._tcp.a. SRV 0 0 1 k.c.d. ;", "x", "\n",
      "k: k.c.d:1 <- a\nskipped 0"},
     {"a suffix", "csv", "pool,suffix\np,", "a", "\nq,b", "2:3: suffixes: \"aaaa"},
