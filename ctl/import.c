@@ -199,10 +199,11 @@ static void name_pool(const struct group *g, void **names, char out[POLICY_NAME]
     if (want.name[0] == '\0')
         import_pool_name(&g->rows->host->host.target, want.name);
     first = found = keep(&want, sizeof want, names, policy_name_compare);
-    while (found->n++ > 0) {
-        snprintf(want.name, POLICY_NAME, "%.*s-%u", BASE_NAME, first->name, first->n);
+    while (found->n > 0) {
+        snprintf(want.name, POLICY_NAME, "%.*s-%u", BASE_NAME, first->name, ++first->n);
         found = keep(&want, sizeof want, names, policy_name_compare);
     }
+    found->n++;
     strcpy(out, found->name);
 }
 
@@ -314,6 +315,8 @@ int import_read(struct import *in, const struct policy_format *format, struct po
     tdestroy(in->heads, free);
     for (size_t i = 0; i < out->n_pools; i++)
         policy_pool_check(&out->pools[i], in->problems);
+    for (size_t i = 0; i < out->n_rules; i++)
+        policy_rule_check(&out->rules[i], in->problems);
     if (out->n_rules > 0)
         qsort(out->rules, out->n_rules, sizeof *out->rules, policy_name_compare);
     for (size_t i = 1; i < out->n_rules; i++)

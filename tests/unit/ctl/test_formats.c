@@ -35,6 +35,9 @@ static const struct row {
      "_vlmcs._tcp.g." SRV "k.g.h.\n",
      "k: k.a.b:1688 <- a\nk-2: k.c.d:1688 <- c\nk-2-2: k-2.e.f:1688 <- e\nk-3: k.g.h:1688 <- g\n"
      "skipped 0"},
+    {"such a name that comes first", "zone",
+     "_vlmcs._tcp.a." SRV "k.a.b.\n_vlmcs._tcp.c." SRV "k-2.e.f.\n_vlmcs._tcp.e." SRV "k.c.d.\n",
+     "k: k.a.b:1688 <- a\nk-2: k-2.e.f:1688 <- c\nk-3: k.c.d:1688 <- e\nskipped 0"},
     {"port, priority and weight tell hosts apart", "zone",
      "_vlmcs._tcp.a. SRV 0 0 1 k.c.d.\n_vlmcs._tcp.b. SRV 1 0 1 k.c.d.\n"
      "_vlmcs._tcp.c. SRV 0 1 1 k.c.d.\n_vlmcs._tcp.d. SRV 0 0 2 k.c.d.\n",
@@ -243,6 +246,9 @@ static const struct row {
      "0-9 . _ -\n"},
     {"Windows-1252", "csv", "suffix,pool\nm\xfcller.example,p\n",
      "2:1: a cell is not UTF-8; save the table as \"CSV UTF-8\"\n"},
+    {"a suffix that needs a network", "csv", "suffix,pool\n*.a,p\n",
+     "rule fill-p: suffix *.a is so wide that it needs networks; if every client is meant, name "
+     "the network any\n"},
     {"a rule that is two", "csv",
      "suffix,pool,network,rule\na,p,,r\nb,q,,r\nd,p,n,\ne,p,,fill-p-n\n",
      "5: rule fill-p-n has another pool or network here than in line 4\n"
