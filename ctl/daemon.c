@@ -296,7 +296,7 @@ const struct ctl_verb ctl_daemon_verbs[] = {
     {"", "reload", 0, 0, "", {NULL}, run_reload, "read the settings again"},
     {"", "query", 1, 2, "NAME [TYPE]", {query_options}, query_run, "ask the daemon a real question; it is recorded like any other"},
     {"", "explain", 0, 2, "SUFFIX | NAME TYPE", {explain_options}, explain_verb, "show what a client would get, and why; nothing is recorded"},
-    {"", "doctor", 0, 0, "", {doctor_options}, doctor_run, "do the checks of Microsoft's article from here; each finding has its remedy (exit 7)"},
+    {"", "doctor", 0, 0, "", {doctor_options}, doctor_run, "check from here what Microsoft's article checks by hand (exit 7)"},
     {"", "upstreams", 0, 0, "", {NULL}, run_upstreams, "show the routes and their servers"},
     {"", "backup", 1, 1, "DIR", {NULL}, backup_run, "copy settings, policy and audit into a new folder, while the daemon runs"},
     {"cache", "get", 1, 2, "NAME [TYPE]", {NULL}, run_cache_get, "show what the cache holds for a name"},

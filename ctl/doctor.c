@@ -95,10 +95,15 @@ static void PRINTF_LIKE(4, 5)
     va_list args;
 
     va_start(args, fmt);
-    json_array_append_new(d->found, json_pack("{s:s,s:s,s:s,s:o,s:s}", "id", d->check->id,
-                                              "article", d->check->article, "subject", subject,
-                                              "text", json_vsprintf(fmt, args), "remedy",
-                                              remedy ? remedy : d->check->remedy));
+    /* clang-format off */
+    json_array_append_new(d->found,
+        json_pack("{s:s,s:s,s:s,s:o,s:s}",
+                  "id", d->check->id,
+                  "article", d->check->article,
+                  "subject", subject,
+                  "text", json_vsprintf(fmt, args),
+                  "remedy", remedy ? remedy : d->check->remedy));
+    /* clang-format on */
     va_end(args);
 }
 
@@ -793,9 +798,16 @@ static json_t *examine(struct doctor *d, const struct check *check)
                : is_one       ? "it is about all clients: without --client and --suffix"
                               : "there is nothing to read";
     }
-    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:o,s:o}", "id", check->id, "article", check->article,
-                     "what", check->what, "result", result, "note", note, "seen", d->seen,
+    /* clang-format off */
+    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:o,s:o}",
+                     "id", check->id,
+                     "article", check->article,
+                     "what", check->what,
+                     "result", result,
+                     "note", note,
+                     "seen", d->seen,
                      "findings", d->found);
+    /* clang-format on */
 }
 
 /* The checks of one suffix in the order of the article's steps. Steps 8 and 9 find out by three tries
@@ -824,9 +836,13 @@ static json_t *walk_article(const json_t *checked)
         }
         if (json_array_size(lines) == 0)
             json_array_append(lines, json_object_get(row, "note"));
-        json_array_append_new(list, json_pack("{s:s,s:s,s:o}", "step",
-                                              row ? field(row, "article") : TRY_STEPS, "does",
-                                              row ? field(row, "what") : TRY, "lines", lines));
+        /* clang-format off */
+        json_array_append_new(list,
+            json_pack("{s:s,s:s,s:o}",
+                      "step", row ? field(row, "article") : TRY_STEPS,
+                      "does", row ? field(row, "what") : TRY,
+                      "lines", lines));
+        /* clang-format on */
     }
     return list;
 }

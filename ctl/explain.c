@@ -132,8 +132,13 @@ static int explain_in(const struct ctl *c, struct policy_reader *r, const struct
     policy_decide(r, &ask, &real, &d);
     n = policy_explain(r, &ask, &d, trials, MAX_RULES);
     for (size_t i = 0; i < n && access == ACCESS_ALLOW; i++)
-        json_array_append_new(rules, json_pack("{s:s,s:b,s:s}", "rule", trials[i].rule, "acts",
-                                               trials[i].acts, "why", trials[i].why));
+        /* clang-format off */
+        json_array_append_new(rules,
+            json_pack("{s:s,s:b,s:s}",
+                      "rule", trials[i].rule,
+                      "acts", trials[i].acts,
+                      "why", trials[i].why));
+    /* clang-format on */
     policy_decision_say(&d, true, say);
     if (access != ACCESS_ALLOW) {
         policy_decision_none(&d, VERDICT_NONE, REASON_ACCESS);
@@ -310,8 +315,13 @@ static int add_suffix(struct ctl *c, const char *suffix, json_t *search, const c
             *end = suffix;
         }
     }
-    json_array_append_new(search, json_pack("{s:s,s:o?,s:s}", "suffix", suffix, "explained",
-                                            explained, "next", next));
+    /* clang-format off */
+    json_array_append_new(search,
+        json_pack("{s:s,s:o?,s:s}",
+                  "suffix", suffix,
+                  "explained", explained,
+                  "next", next));
+    /* clang-format on */
     return 0;
 }
 
@@ -345,11 +355,16 @@ static int explain_search(struct ctl *c)
     }
     windows = last ? json_incref(json_object_get(last, "windows"))
                    : audit_windows_json(WINDOWS_NO_SUFFIX, 0);
+    /* clang-format off */
     return ctl_show_reply(c, code,
-                          json_pack("{s:o,s:s?,s:o,s:[s,s],s:b}", "search", search, "end", end,
-                                    "windows", windows, "unknown", order, others, "offline",
-                                    json_object_get(last, "offline") != NULL),
-                          rows);
+        json_pack("{s:o,s:s?,s:o,s:[s,s],s:b}",
+                  "search", search,
+                  "end", end,
+                  "windows", windows,
+                  "unknown", order, others,
+                  "offline", json_object_get(last, "offline") != NULL),
+        rows);
+    /* clang-format on */
 }
 
 int explain_verb(struct ctl *c)

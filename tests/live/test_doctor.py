@@ -228,6 +228,8 @@ def test_worlds_that_are_meant_so(world, waymark, peers, kms):
     assert w.check['D6']['seen'] == [f'{HOST}:{port} is not tried: its pool says probe=no']
     w = waymark(upstream=w.fake.port)  # no policy, no audit: nothing is approved, no suffix known
     assert {c['id'] for c in w.ctl('doctor', '--json').json()['checks'] if c['result'] == 'not checked'} >= {'D3', 'D5', 'D6', 'D7', 'D8', 'D13'}
+    checks = {c['id']: c for c in w.ctl('doctor', '--suffix', 'contoso.com', '--json', ok=False).json()['checks']}
+    assert checks['D5']['result'] == 'ok' and checks['D7']['result'] == 'not checked'
 
 
 def test_what_the_audit_tells(world, kms):
