@@ -186,6 +186,8 @@ static const struct row {
     {"import FILE --merge --pool p", USAGE, "zone names its hosts: --pool is not for it", .text = "_vlmcs._tcp.y.y. SRV 0 0 1688 kms.c.d.\n"},
     {"import FILE --merge --format powershell", USAGE, "--format powershell is none that can be read (--help lists them)", .text = ""},
     {"import FILE --merge --format cvs", USAGE, "; did you mean csv?", .text = ""},
+    {"import FILE --merge", DONE, "!are left", "[z.z]", .text = "_vlmcs._tcp.z.z. SRV 0 0 1688 k.c.d.\n"},
+    {"import FILE --merge", DONE, "!are not shown", "[z.z]", .text = "srv-host=_vlmcs._tcp.z.z,k.c.d\n"},
     {"import FILE --merge", DONE, "warning: FILE:1: no port is given", "fill-kms:", .text = "srv-host=_vlmcs._tcp.z.z,kms.c.d\n"},
     {"import FILE --merge", DONE, "3 other lines or records are left\n", "fill-kms:", .text = "server:\n a: b\n c: d\nlocal-data: '_vlmcs._tcp.z.z SRV 0 0 1688 kms.c.d'\n"},
     {"import FILE --merge", DONE, "warning: FILE has no suffix and host of KMS in it", .text = "$TTL 60\nx. A 192.0.2.1\n"},
