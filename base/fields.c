@@ -94,8 +94,8 @@ int form_no_memory(struct form *form)
 int form_wrong(struct form *form, const struct field *f, const struct yaml_node *node,
                const char *why)
 {
-    return form_problem(form, node, form->is_option ? "--%s \"%.300s\" %s" : "%s: \"%.300s\" %s", f->key,
-                        node->text, why != NULL ? why : f->kind->wrong);
+    return form_problem(form, node, form->is_option ? "--%s \"%.300s\" %s" : "%s: \"%.300s\" %s",
+                        f->key, node->text, why != NULL ? why : f->kind->wrong);
 }
 
 const struct unit *field_units(const struct field *f)

@@ -103,12 +103,12 @@ struct import {
 };
 struct policy_format {
     const char *name;
-    const char *ends;     /* of files' names, each with a blank behind */
-    const char *lines[6]; /* a line like one of them tells it (fnmatch(3)); ended by NULL */
-    bool has_header;      /* only the first line can */
-    bool is_whole;        /* says all that a policy can say */
-    bool takes_pool, needs_pool;                 /* import.pool */
-    int (*read)(struct import *);                /* 0, or -ENOMEM; NULL: it is only written */
+    const char *ends;             /* of files' names, each with a blank behind */
+    const char *lines[6];         /* a line like one of them tells it (fnmatch(3)); ended by NULL */
+    bool has_header;              /* only the first line can */
+    bool is_whole;                /* says all that a policy can say */
+    bool takes_pool, needs_pool;  /* import.pool */
+    int (*read)(struct import *); /* 0, or -ENOMEM; NULL: it is only written */
     int (*write)(const struct policy *, FILE *); /* the policy is sorted; 0 or -EIO; or NULL */
 };
 /* ctl/policy_text.c: the first is yaml; ended by a row without a name. */

@@ -22,10 +22,10 @@
 #define R256 R64 R64 R64 R64
 /* Uses what would be reported as unused. */
 #define RULES(a, b)                                                                                \
-    HEAD                                                                                           \
-        "networks: {n: [10.0.0.0/8], m: [10.1.0.0/16]}\npools: {p: [k.c.d], q: [l.c.d]}\n"         \
-        "rules: {zz: {suffixes: [z.zz], networks: [n, m], pool: p}, zy: {suffixes: [z.zy], pool: q}, " \
-        "a: {suffixes: " a "}" b "}\n"
+    HEAD "networks: {n: [10.0.0.0/8], m: [10.1.0.0/16]}\npools: {p: [k.c.d], q: [l.c.d]}\n"        \
+         "rules: {zz: {suffixes: [z.zz], networks: [n, m], pool: p}, zy: {suffixes: [z.zy], "      \
+         "pool: q}, "                                                                              \
+         "a: {suffixes: " a "}" b "}\n"
 #define AND(b) ", b: {suffixes: " b "}"
 #define A(text) "FINDING\nrule a   " text "\n"
 #define B(text) "FINDING\nrule b   " text "\n"
