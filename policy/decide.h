@@ -38,8 +38,8 @@ struct policy_decision {
     uint64_t serial;
     uint32_t ttl;
     uint8_t n_hosts, n_unapproved; /* hosts: filled, replaced */
-    uint8_t pinned; /* clients that get one of them alone, see policy_pinned() */
-    bool unapproved[SRV_MAX]; /* which of real->srv; filtered: these go */
+    uint8_t pinned;                /* clients that get one of them alone, see policy_pinned() */
+    bool unapproved[SRV_MAX];      /* which of real->srv; filtered: these go */
     struct {
         enum kms_outcome outcome; /* 0: no rule in shadow matches */
         char rule[POLICY_NAME];
