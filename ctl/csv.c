@@ -78,7 +78,7 @@ static bool read_cell(struct csv *t, struct yaml_node *c)
 static bool read_row(struct csv *t)
 {
     bool empty = true, goes_on;
-    struct yaml_node beyond;
+    struct yaml_node beyond = {.n = 0};
 
     while (empty && *t->at != '\0') {
         t->n = 0;
