@@ -322,7 +322,7 @@ static void end_output(struct output *p)
 
 void audit_outputs_set(struct audit_outputs *o, const struct audit_target *targets, int n)
 {
-    struct output *list[AUDIT_OUTPUTS], *p;
+    struct output *list[AUDIT_OUTPUTS] = {NULL}, *p;
 
     pthread_mutex_lock(&o->lock);
     for (int i = 0; i < n; i++) {

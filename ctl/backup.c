@@ -83,7 +83,7 @@ static int copy_policy(const char *path, json_t *all, struct diags *d)
 {
     char digest[POLICY_DIGEST_TEXT];
     struct store *store = NULL;
-    struct policy_counts n;
+    struct policy_counts n = {0};
     int rc = store_open(&store, path, STORE_READ, d);
 
     if (rc == 0)

@@ -64,9 +64,10 @@ void history_keep(struct history *h, const struct store_key *k, const struct sto
     need = h->len + ENTRY + k->len + len;
     if (need > h->room) {
         more = realloc(h->piece, 2 * need);
-        h->failed = more == NULL;
-        if (h->failed)
+        if (more == NULL) {
+            h->failed = true;
             return;
+        }
         h->piece = more;
         h->room = 2 * need;
     }
