@@ -243,9 +243,11 @@ int zone_read_dnsmasq(struct import *in)
     struct name below = z.origin;
     unsigned line = 0;
 
-    for (const char *p = at; (p = strstr(p, "domain=")) != NULL; p++)
-        if ((p == in->text || p[-1] == '\n') && p[strcspn(p, ", \t#\r\n")] != ',')
+    for (const char *p = at, *end; p != NULL; p = end != NULL ? end + 1 : NULL) {
+        end = strchr(p, '\n');
+        if (strncmp(p, "domain=", 7) == 0 && p[strcspn(p, ", \t#\r\n")] != ',')
             snprintf(domain, sizeof domain, "%.*s", (int)strcspn(p, " \t#\r\n") - 7, p + 7);
+    }
     (void)name_parse(&below, domain);
     while ((text = import_line(in, &at, &line)) != NULL) {
         const char *words[6] = {".", ".", "1", "0", "0", NULL}; /* what dnsmasq takes without */
