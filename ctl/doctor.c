@@ -32,9 +32,9 @@ struct said {
 };
 struct server {
     struct addr addr;
-    struct name zone;                 /* of its route */
-    enum { ROUTE, OTHER, SELF } kind; /* OTHER: of --resolver; SELF: waymarkd */
-    bool replies;                     /* it may be asked: not waymarkd, which records it */
+    struct name zone;                             /* of its route */
+    enum server_kind { ROUTE, OTHER, SELF } kind; /* OTHER: of --resolver; SELF: waymarkd */
+    bool replies; /* it may be asked: not waymarkd, which records it */
     char text[ADDR_TEXT];
 };
 struct place { /* a suffix */
@@ -213,7 +213,8 @@ static const struct server *server_of(const struct doctor *d, const struct name 
 
 /* --- D1, D2: the servers */
 
-static void add_server(struct doctor *d, const struct addr *addr, const struct name *zone, int kind)
+static void add_server(struct doctor *d, const struct addr *addr, const struct name *zone,
+                       enum server_kind kind)
 {
     struct server *s = &d->servers[d->n_servers];
 
