@@ -19,6 +19,7 @@
 #include "ctl/audit.h"
 #include "ctl/policy.h"
 #include "wire/present.h"
+#include "wire/reply_read.h"
 
 enum { TIMEOUT_S = 2, DNS_PORT = 53, SHOWN = 10 /* findings of one check */, SAID = 2048 };
 enum { SERVERS = 24, PLACES = 24, OF_POLICY = 12 /* of them */, TARGETS = 64 };
@@ -146,24 +147,14 @@ static struct said look(struct doctor *d, const struct server *s, const struct n
 {
     static struct dns_reply reply;
     struct said said = {.asked = true};
-    struct rr_walk walk;
-    struct name target;
-    struct rr rr;
+    struct srv srv[SRV_MAX];
+    int n;
 
     said.err = dns_look(&s->addr, false, name, type, TIMEOUT_S, &reply);
     said.rcode = said.err == 0 ? reply.message.rcode : 0;
-    rr_walk_init(&walk, reply.wire, said.err == 0 ? reply.len : 0);
-    while (rr_walk_next(&walk, &rr)) {
-        struct cursor c = cursor_make(reply.wire, reply.len);
-        uint16_t port;
-
-        if (rr.section != SECTION_ANSWER || rr.type != TYPE_SRV)
-            continue;
-        cursor_take(&c, rr.rdata_pos + 4u);
-        port = cursor_u16(&c);
-        name_read(&c, &target);
-        name_host(d, &said, &target, port);
-    }
+    n = said.err == 0 ? srv_read(reply.wire, reply.len, srv) : 0;
+    for (int i = 0; i < n && i < SRV_MAX; i++)
+        name_host(d, &said, &srv[i].target, srv[i].port);
     return said;
 }
 
@@ -498,14 +489,13 @@ static void read_addresses(struct doctor *d, struct target *t, const struct dns_
 
     rr_walk_init(&walk, reply->wire, reply->len);
     while (rr_walk_next(&walk, &rr) && rr.section == SECTION_ANSWER) {
-        struct addr a = {.ip = {[10] = 0xff, [11] = 0xff}};
+        struct addr a;
 
         if (rr.type == TYPE_CNAME && reply->message.qtype == TYPE_A)
             find(d, t->text, NULL, "is an alias (CNAME): RFC 2782 wants the host's own name");
-        if (rr.type != reply->message.qtype || t->n == POLICY_HOST_ADDRESSES)
-            continue;
-        memcpy(a.ip + 16 - rr.rdlength, reply->wire + rr.rdata_pos, rr.rdlength);
-        t->addresses[t->n++] = a;
+        if (rr.type == reply->message.qtype && t->n < POLICY_HOST_ADDRESSES &&
+            rr_address(&rr, reply->wire, &a))
+            t->addresses[t->n++] = a;
     }
 }
 

@@ -5,6 +5,9 @@ import socket
 import sqlite3
 import time
 
+import dns.rdata
+import dns.rdatatype
+import dns.rrset
 import pytest
 
 from upstreams import Fake, reply
@@ -230,6 +233,19 @@ def test_worlds_that_are_meant_so(world, waymark, peers, kms):
     assert {c['id'] for c in w.ctl('doctor', '--json').json()['checks'] if c['result'] == 'not checked'} >= {'D3', 'D5', 'D6', 'D7', 'D8', 'D13'}
     checks = {c['id']: c for c in w.ctl('doctor', '--suffix', 'contoso.com', '--json', ok=False).json()['checks']}
     assert checks['D5']['result'] == 'ok' and checks['D7']['result'] == 'not checked'
+
+
+def test_address_of_another_length_is_none(waymark, peers, kms):
+    """Without a daemon doctor reads what the servers say."""
+    def answer(query, how):
+        made = zone(kms)(query, how)
+        if query.question[0].rdtype == dns.rdatatype.A and made.answer:
+            made.answer = [dns.rrset.from_rdata(query.question[0].name, 60, dns.rdata.GenericRdata('IN', 'A', b'x' * n)) for n in (0, 3, 200)]
+        return made
+
+    w = waymark(upstream=peers(Fake, answer).port, policy=POLICY % (kms, 'fabrikam.local'), start=False)
+    checks = {c['id']: c for c in w.ctl('doctor', '--json', ok=7).json()['checks']}
+    assert [f['text'] for f in checks['D5']['findings']] == ['has no address (NOERROR)']
 
 
 def test_what_the_audit_tells(world, kms):
