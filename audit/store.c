@@ -161,7 +161,11 @@ static void digest(sqlite3_context *context, int n, sqlite3_value **v)
     uint8_t out[CHAIN_DIGEST];
     uint64_t numbers[SQL_PARTS];
 
-    for (int i = 0; i < n && i < SQL_PARTS; i++) {
+    if (n > SQL_PARTS) {
+        sqlite3_result_error(context, "digest: too many values", -1);
+        return;
+    }
+    for (int i = 0; i < n; i++) {
         numbers[i] = htole64((uint64_t)sqlite3_value_int64(v[i]));
         if (sqlite3_value_type(v[i]) == SQLITE_INTEGER)
             parts[i] = (struct chain_part){&numbers[i], sizeof numbers[i]};
@@ -200,7 +204,8 @@ int audit_store_step(struct audit_store *s, sqlite3_stmt *q)
     int rc;
 
     errno = 0;
-    s->deadline_ms = clock_now().mono_ms + QUERY_MS;
+    if (!sqlite3_stmt_busy(q)) /* it begins: its rows have this time together */
+        s->deadline_ms = clock_now().mono_ms + QUERY_MS;
     rc = sqlite3_step(q);
     if (rc == SQLITE_ROW)
         return 1;
@@ -446,7 +451,6 @@ int audit_query(struct audit_store *s, const char *sql, const char *text, json_t
     int rc = 0;
 
     for (; *sql != '\0' && rc == 0; sqlite3_finalize(q)) {
-        s->deadline_ms = clock_now().mono_ms + QUERY_MS;
         rc = error_of(s->db, sqlite3_prepare_v2(s->db, sql, -1, &q, &sql));
         if (rc == 0 && text != NULL)
             sqlite3_bind_text(q, 1, text, -1, SQLITE_STATIC);
@@ -477,7 +481,6 @@ int audit_ask(struct audit_store *s, const char *sql, long long most, json_t *na
     int rc, at;
 
     sqlite3_set_authorizer(s->db, may_read, NULL);
-    s->deadline_ms = clock_now().mono_ms + QUERY_MS;
     rc = error_of(s->db, sqlite3_prepare_v2(s->db, sql, -1, &q, &rest));
     at = sqlite3_error_offset(s->db);
     if (rc != 0 && at >= 0)

@@ -134,6 +134,7 @@ static const struct query {
     {"PRAGMA trusted_schema=ON", NULL, EXIT_INVALID, "only what reads"},
     {"BEGIN", NULL, EXIT_INVALID, "only what reads"},
     {"SELECT load_extension('/tmp/x.so')", NULL, EXIT_INVALID, "not authorized"},
+    {"SELECT digest(1,2,3,4,5,6,7,8,9,0,1,2,3,4,5,6,7,8,9,0,1,2,3,4,5,6,7,8,9,0,1,2,3)", NULL, EXIT_INVALID, "too many values"},
     {"SELECT abs(-9223372036854775808)", NULL, EXIT_INVALID, "integer overflow"},
     {"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT count(*) FROM n", NULL, EXIT_FAILED, "takes too long"},
 };
