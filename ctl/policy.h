@@ -31,6 +31,8 @@ const char *policy_temporary_folder(void); /* $TMPDIR */
 char *policy_make_folder(const char *name);
 /* The whole policy, sorted, or that of --at; serial NULL: nobody asks. */
 int policy_read(struct ctl *, struct policy *out, uint64_t *serial);
+/* That of a store, which is closed. */
+int policy_read_store(struct ctl *, struct store *, struct policy *out, uint64_t *serial);
 /* "cannot WHAT: why" for an error of the store. */
 int policy_failed(struct ctl *, const char *what, int err);
 

@@ -136,19 +136,25 @@ int policy_open_at(struct ctl *c, struct store **out)
                                  : policy_open(c, STORE_READ, out);
 }
 
-int policy_read(struct ctl *c, struct policy *out, uint64_t *serial)
+int policy_read_store(struct ctl *c, struct store *store, struct policy *out, uint64_t *serial)
 {
-    struct store *store;
-    int code = policy_open_at(c, &store), rc;
+    int rc = policy_load(store, out, serial ? serial : &(uint64_t){0});
 
-    if (code != 0)
-        return code;
-    rc = policy_load(store, out, serial ? serial : &(uint64_t){0});
     store_close(store);
     if (rc != 0)
         return policy_failed(c, "read the policy", rc);
     policy_sort(out);
     return 0;
+}
+
+int policy_read(struct ctl *c, struct policy *out, uint64_t *serial)
+{
+    struct store *store;
+    int code = policy_open_at(c, &store);
+
+    if (code != 0)
+        return code;
+    return policy_read_store(c, store, out, serial);
 }
 
 const struct policy_member policy_members[POLICY_KINDS] = {
@@ -252,7 +258,6 @@ json_t *policy_rows(struct policy_write *w)
 
     if (w->noted[0] != '\0')
         policy_change_note(&w->change, w->noted);
-
     for (const struct change *c = w->change.list; c < w->change.list + w->change.n; c++) {
         const char *object = policy_kind_names[c->kind], *state = states[c->state], *noted;
         char name[HOST_TEXT], moved[48] = "", *text, *note;

@@ -14,7 +14,7 @@ static int read_side(struct ctl *c, const char *word, struct policy *out)
 {
     struct store *store;
     uint64_t serial;
-    int code, rc;
+    int code;
 
     if (!word)
         return policy_read(c, out, NULL);
@@ -23,12 +23,7 @@ static int read_side(struct ctl *c, const char *word, struct policy *out)
     code = policy_open_serial(c, serial, &store);
     if (code != 0)
         return code;
-    rc = policy_load(store, out, &serial);
-    store_close(store);
-    if (rc != 0)
-        return policy_failed(c, "read the policy", rc);
-    policy_sort(out);
-    return 0;
+    return policy_read_store(c, store, out, NULL);
 }
 
 /* `undo` takes the last change back, `restore` makes the policy of a serial anew. */
