@@ -32,7 +32,7 @@
 
 /* UDP: as many as a receiver's buffer holds, and what comes back within CONFIRM_MS. */
 enum { BATCH = 512, BATCH_UDP = 64, CONFIRM_MS = 10, SEND_S = 5, LAST_MS = 300 };
-enum { RETRY_MS = 1000, RETRY_MOST_MS = 30000, SYSLOG_PORT = 514, SQL_TEXT = 16384 };
+enum { RETRY_MS = 1000, RETRY_MOST_MS = 30000, SQL_TEXT = 16384 };
 
 /* clang-format off */
 /* What stands before a line for syslog (RFC 5424), to be printed with the facility. sequenceId begins again
@@ -349,7 +349,7 @@ void audit_outputs_set(struct audit_outputs *o, const struct audit_target *targe
                              .format = targets[i].format,
                              .facility = targets[i].facility};
         (void)str_copy(p->to, sizeof p->to, targets[i].to);
-        (void)endpoint_parse(&p->at, p->to, SYSLOG_PORT);
+        (void)endpoint_parse(&p->at, p->to);
         p->error = -o->start(&p->thread, run_output, p);
         p->runs = p->error == 0;
     }

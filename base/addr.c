@@ -230,7 +230,7 @@ void prefix_mask(uint8_t ip[16], unsigned len)
         ip[len / 8] &= (uint8_t)(0xff00 >> len % 8);
 }
 
-const char *endpoint_parse(struct endpoint *out, const char *text, uint16_t port)
+const char *endpoint_parse(struct endpoint *out, const char *text)
 {
     static const char *const kinds[] = {"file:", "unix:", "udp:", "tcp:"};
 
@@ -242,7 +242,7 @@ const char *endpoint_parse(struct endpoint *out, const char *text, uint16_t port
         *out = (struct endpoint){.kind = (enum endpoint_kind)i, .path = rest};
         if (i <= ENDPOINT_UNIX)
             return rest[0] == '/' ? NULL : "must name an absolute path: begin it with /";
-        return addr_parse(&out->addr, rest, port) == 0 && !addr_is(&out->addr, ADDR_ANY)
+        return addr_parse(&out->addr, rest, SYSLOG_PORT) == 0 && !addr_is(&out->addr, ADDR_ANY)
                    ? NULL
                    : "must name an address, with or without a port; names are not looked up";
     }

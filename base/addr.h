@@ -69,8 +69,8 @@ struct endpoint {
     const char *path; /* in the text that was read */
     struct addr addr;
 };
-/* port is for an address that has none. NULL, or why it cannot be, in words that follow the
- * text. */
-const char *endpoint_parse(struct endpoint *out, const char *text, uint16_t port);
+enum { SYSLOG_PORT = 514 }; /* of an address that has none */
+/* NULL, or why it cannot be, in words that follow the text. */
+const char *endpoint_parse(struct endpoint *out, const char *text);
 
 #endif

@@ -104,7 +104,7 @@ static const char *check_endpoint(const char *text)
 {
     struct endpoint to;
 
-    return endpoint_parse(&to, text, SYSLOG_PORT);
+    return endpoint_parse(&to, text);
 }
 
 const char *const access_actions[] = {"allow", "refuse", "drop", NULL};

@@ -39,7 +39,6 @@ struct output {
     const char *to; /* an endpoint (base/addr.h) */
     uint32_t format, facility;
 };
-enum { SYSLOG_PORT = 514 };
 
 /* In the order of enum audit_client. */
 enum client_address { CLIENT_FULL, CLIENT_PREFIX, CLIENT_HMAC };
