@@ -14,13 +14,15 @@
 
 /* The client's address, when it is one. */
 #define SQL_IP "iif(address GLOB '*[g-z]*',NULL,address)"
+/* What happened, as one word. */
+#define SQL_ACTION "iif(kind='event','kms-discovery','audit-'||kind)"
 /* json_patch() leaves out what is NULL. */
 #define SQL_ECS \
     "json_patch('{}',json_object('@timestamp',time,'ecs',json_object('version','8.11.0')," \
     "'observer',json_object('name',forwarder,'product','Waymark','type','dns-forwarder')," \
     "'event',json_object('kind','event','category',json_array(iif(kind='event','network','configuration'))," \
     "'type',json_array(iif(kind='event','protocol','info')),'dataset','waymark.audit'," \
-    "'action',iif(kind='event','kms-discovery','audit-'||kind),'sequence',sequence," \
+    "'action'," SQL_ACTION ",'sequence',sequence," \
     "'outcome',CASE WHEN kind='event' THEN iif(answer='','failure','success') END,'reason',reason," \
     "'duration',latency_us*1000)," \
     "'client',json(CASE WHEN kind='event' THEN json_object('address',address,'ip'," SQL_IP ",'port',port)END)," \
@@ -60,8 +62,7 @@
     "iif(would<>'','; with the rules in shadow: '||would||iif(would_rule<>'',' by rule '||would_rule,''),'')||" \
     "iif(repeat,'; a repeat','') END"
 
-/* What happened, as one word, and how bad it is. */
-#define SQL_ACTION "iif(kind='event','kms-discovery','audit-'||kind)"
+/* How bad it is. */
 #define SQL_GRAVE(gap, unapproved, event, control) \
     "CASE WHEN kind='gap' THEN " gap " WHEN unapproved<>'' THEN " unapproved \
     " WHEN kind='event' THEN " event " ELSE " control " END"

@@ -6,7 +6,6 @@
  */
 #include "resolver/daemon.h"
 
-#include <limits.h>
 #include <unistd.h>
 
 #include "audit/store.h"
@@ -158,14 +157,13 @@ static void find_unapproved(const struct daemon *d, json_t *list)
     json_t *hosts = json_array(), *host;
     struct policy_counts policy = {.time_ms = UINT64_MAX / 2};
     struct audit_store *audit = NULL;
-    char dir[PATH_MAX], now[NUMBER_TEXT];
+    char now[NUMBER_TEXT];
     const char *newest = NULL, *name;
     size_t i;
     int n = 0;
 
-    snprintf(dir, sizeof dir, "%s/audit", d->newest->server.state_dir);
     snprintf(now, sizeof now, "%llu", (unsigned long long)clock_now().wall_ms);
-    if (d->auditor.writer != NULL && audit_store_open(&audit, dir, 0, NULL) == 0)
+    if (d->auditor.writer != NULL && audit_store_open(&audit, d->auditor.dir, 0, NULL) == 0)
         (void)audit_query(audit, sql, now, hosts);
     audit_store_close(audit);
     if (d->policy != NULL)
