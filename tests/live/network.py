@@ -55,15 +55,15 @@ class Zones(Nsd):
 OLD = {
     'dnsmasq': ('dnsmasq-base', 'usr/sbin/dnsmasq --keep-in-foreground --conf-file={dir}/conf',
                 'listen-address=10.0.0.6\nbind-interfaces\nno-resolv\nno-hosts\nuser=\npid-file=\nserver=10.0.0.53\n'
-                'conf-file={work}/dnsmasq.conf\n'),
+                'conf-file={files}/dnsmasq.conf\n'),
     'unbound': ('unbound', 'usr/sbin/unbound -d -c {dir}/conf',
                 'server:\n interface: 10.0.0.6\n directory: "{dir}"\n username: ""\n chroot: ""\n pidfile: ""\n use-syslog: no\n logfile: ""\n'
                 ' do-not-query-localhost: no\n access-control: 10.0.0.0/8 allow\n module-config: "iterator"\n'
-                'include: "{work}/unbound.conf"\nforward-zone:\n name: "."\n forward-addr: 10.0.0.53\n'),
+                'include: "{files}/unbound.conf"\nforward-zone:\n name: "."\n forward-addr: 10.0.0.53\n'),
     'named': ('bind9', 'usr/sbin/named -g -n 1 -c {dir}/conf',
               'options {{ directory "{dir}"; pid-file none; session-keyfile none; listen-on {{ 10.0.0.6; }}; listen-on-v6 {{ none; }};\n'
               ' dnssec-validation no; recursion yes; allow-query {{ any; }}; forward only; forwarders {{ 10.0.0.53; }}; empty-zones-enable no;\n'
-              ' response-policy {{ zone "kms.rpz"; }}; }};\ncontrols {{ }};\nzone "kms.rpz" {{ type primary; file "{work}/kms.rpz"; }};\n'),
+              ' response-policy {{ zone "kms.rpz"; }}; }};\ncontrols {{ }};\nzone "kms.rpz" {{ type primary; file "{files}/kms.rpz"; }};\n'),
 }
 
 
@@ -77,7 +77,7 @@ class Old(Peer):
         super().__init__()
 
     def write(self):
-        self.put('conf', self.text.format(dir=self.dir, work=f'{self.network.dir}/work'))
+        self.put('conf', self.text.format(dir=self.dir, files=f'{self.network.dir}/files'))
 
     def is_ready(self):
         assert self.process.alive(), self.process.said()
@@ -121,7 +121,7 @@ class Network:
 
     def write_programs(self):
         """What the pages call, by its name; the settings that only a test needs stand beside those of the page."""
-        for folder in ('bin', 'etc/conf.d', 'work'):
+        for folder in ('bin', 'etc/conf.d', 'files'):
             os.makedirs(f'{self.dir}/{folder}')
         for name, text in {
                 'waymarkctl': f'exec {BUILD}/waymarkctl -c {self.dir}/etc/waymark.yaml "$@"',
@@ -151,7 +151,7 @@ class Network:
 
     def write(self, name, text):
         path = self.here(name)
-        with open(path if os.path.isabs(path) else f'{self.dir}/work/{path}', 'w') as f:
+        with open(path if os.path.isabs(path) else f'{self.dir}/files/{path}', 'w') as f:
             f.write(text)
 
     def turn(self, verb, service):
@@ -176,7 +176,7 @@ class Network:
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack('4H', 50, COLUMNS, 0, 0))
         env = self.waymark.environment(PATH=f'{self.dir}/bin:{os.environ["PATH"]}', TZ='UTC', NO_COLOR='1', TERM='dumb')
         with subprocess.Popen([*self.inside(), 'bash', '-o', 'pipefail', '-c', self.here(command)], stdin=subprocess.DEVNULL,
-                              stdout=theirs, stderr=theirs, env=env, cwd=f'{self.dir}/work') as child:
+                              stdout=theirs, stderr=theirs, env=env, cwd=f'{self.dir}/files') as child:
             os.close(theirs)
             out = b''
             try:
