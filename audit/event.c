@@ -22,14 +22,12 @@
 #include "audit/chain.h"
 #include "base/file.h"
 #include "base/random.h"
-
 #include "wire/types.h"
 
 const char *const audit_kind_names[AUDIT_KINDS + 1] = {
     "event", "start", "stop", "settings", "policy", "gap", "prune", "forget", "head", NULL,
 };
 
-/* HRESULT_FROM_WIN32 of the DNS errors: 9000 + rcode where Windows has one. */
 uint32_t audit_client_error(const struct audit_event *e)
 {
     if (e->kind != AUDIT_EVENT || e->n_answer > 0)

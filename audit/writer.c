@@ -342,9 +342,8 @@ static bool too_large(const struct audit_writer *w)
 
 /* Removes the oldest events: those that are too old, and a part of those that are too
  * many; a record says how many, and up to when. What only they had in common goes, too, unless a
- * host is known by it,
- * and every hour rows of the ledger that no question touched for long. One step is a
- * transaction of its own; a failed one is tried again in a minute. */
+ * host is known by it, and every hour rows of the ledger that no question touched for long. One
+ * step is a transaction of its own; a failed one is tried again in a minute. */
 static int prune(struct audit_writer *w, struct now now, const char *by)
 {
     static const char *const tables[] = {"client_suffix", "client", "suffix",

@@ -3,7 +3,8 @@
  * policy.c -- the verbs of the policy: their table, and those that change one object: set makes or
  * changes it, add adds members, drop removes members or, without any, the object.
  *
- * The keys of policy_rule_map and policy_pool_map are options of `rule set` and `pool set`. What is not given stays as it is.
+ * The keys of policy_rule_map and policy_pool_map are options of `rule set` and `pool set`. What is
+ * not given stays as it is.
  */
 #include "ctl/policy.h"
 

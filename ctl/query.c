@@ -75,6 +75,7 @@ int dns_look(const struct addr *server, bool tcp, const struct name *name, uint1
     out->ms = clock_now().mono_ms - begun;
     return err;
 }
+
 /* The records are texts by section; of OPT people see the extended error (RFC 8914). */
 static json_t *reply_json(const struct dns_reply *r, const char *server)
 {

@@ -10,8 +10,9 @@
  *   5 decide, build, record, keep
  *
  * Of a decision its image and its audit event are kept, with a stamp (policy state, settings
- * generation, health of the hosts): any change makes it a miss. It is valid between the last and the next `from` or
- * `until` of a candidate, which are compared at each use, since the wall clock may be set.
+ * generation, health of the hosts): any change makes it a miss. It is valid between the last and
+ * the next `from` or `until` of a candidate, which are compared at each use, since the wall clock
+ * may be set.
  * Decisions on failed, stale or uncached verdicts are not kept: the next question may get a
  * better answer. Images of our own are built in scratch->second.
  */

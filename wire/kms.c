@@ -44,6 +44,7 @@ enum kms_outcome outcome_of_real(enum kms_verdict verdict)
                                                      : OUTCOME_FAILED;
 }
 
+/* HRESULT_FROM_WIN32 of the DNS errors: 9000 + rcode where Windows has one. */
 uint32_t windows_code(uint16_t rcode)
 {
     const uint32_t timeout = 1460, no_records = 9501, unspecified = 9504;

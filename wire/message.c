@@ -11,9 +11,9 @@
  */
 #include "wire/message.h"
 
-#include "base/addr.h"
-
 #include <errno.h>
+
+#include "base/addr.h"
 
 /* clang-format off */
 static const char *const layouts[] = {
