@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 #include "audit/chain.h"
-#include "base/file.h"
 #include "base/random.h"
 #include "wire/types.h"
 
@@ -30,7 +29,7 @@ const char *const audit_kind_names[AUDIT_KINDS + 1] = {
 
 uint32_t audit_client_error(const struct audit_event *e)
 {
-    if (e->kind != AUDIT_EVENT || e->n_answer > 0)
+    if (e->kind != AUDIT_EVENT || e->answer[0] != '\0')
         return 0;
     /* Another type's answer is no failed discovery. */
     if (e->rcode == RCODE_NOERROR && e->qtype != TYPE_SRV && e->qtype != TYPE_ANY)
@@ -44,30 +43,27 @@ static const uint8_t hidden[8] = {0xff, 0, 'h', 'm', 'a', 'c', 0, 0};
 int audit_privacy_read(struct audit_privacy *p, const char *dir, bool make)
 {
     struct random random = {.left = 0};
-    char path[PATH_MAX], *key = NULL;
-    size_t len = 0;
+    char path[PATH_MAX];
+    ssize_t n;
     int rc, fd;
 
     if (p->how != AUDIT_CLIENT_HMAC)
         return 0;
     snprintf(path, sizeof path, "%s/client.key", dir);
-    rc = file_read(path, sizeof p->key, &key, &len);
-    if (rc == 0) {
-        memcpy(p->key, key, len);
-        free(key);
-        return len == sizeof p->key ? 0 : -EINVAL;
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    make = make && fd < 0 && errno == ENOENT;
+    if (make) {
+        (void)mkdir(dir, 0750);
+        random_bytes(&random, p->key, sizeof p->key);
+        fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     }
-    if (rc != -ENOENT || !make)
-        return rc;
-    (void)mkdir(dir, 0750);
-    random_bytes(&random, p->key, sizeof p->key);
-    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
-    rc = write(fd, p->key, sizeof p->key) == (ssize_t)sizeof p->key && fsync(fd) == 0 ? 0 : -EIO;
+    n = make ? write(fd, p->key, sizeof p->key) : read(fd, p->key, sizeof p->key);
+    rc = n < 0 ? -errno : n != sizeof p->key ? -EINVAL : 0;
+    if (make && (rc != 0 || fsync(fd) != 0))
+        rc = unlink(path) == 0 ? -EIO : -errno;
     close(fd);
-    if (rc != 0)
-        unlink(path);
     return rc;
 }
 
@@ -103,7 +99,7 @@ struct pack {
     bool full;
 };
 
-static void octets(struct pack *k, void *field, size_t n)
+static inline void octets(struct pack *k, void *field, size_t n)
 {
     k->full |= n > k->left;
     if (k->full)
@@ -113,39 +109,19 @@ static void octets(struct pack *k, void *field, size_t n)
     k->left -= n;
 }
 
-static void pack_name(struct pack *k, struct name *name)
-{
-    octets(k, name, offsetof(struct name, data));
-    octets(k, name->data, name->len);
-}
-
-static void pack_text(struct pack *k, char *text, size_t size)
-{
-    octets(k, text, strnlen(k->in ? (const char *)k->p : text, size - 1) + 1);
-}
-
-static void pack_hosts(struct pack *k, struct audit_host *hosts, uint8_t n)
-{
-    for (uint8_t i = 0; i < n && i < AUDIT_HOSTS; i++) {
-        pack_name(k, &hosts[i].target);
-        octets(k, &hosts[i].port, sizeof hosts[i].port);
-    }
-}
-
 static void pack_event(struct pack *k, struct audit_event *e)
 {
-    octets(k, e, offsetof(struct audit_event, qname));
-    pack_name(k, &e->qname);
+    /* rule, would_rule, text, networks, real, answer, unapproved: one behind the other */
+    static const size_t texts[] = {AUDIT_TEXT,  AUDIT_TEXT,  sizeof e->text, AUDIT_NETWORKS,
+                                   AUDIT_HOSTS, AUDIT_HOSTS, AUDIT_HOSTS};
+    char *text = (char *)e + offsetof(struct audit_event, rule);
+
+    octets(k, e, offsetof(struct audit_event, qname.data));
+    octets(k, e->qname.data, e->qname.len);
     octets(k, (uint8_t *)e + offsetof(struct audit_event, server),
            offsetof(struct audit_event, rule) - offsetof(struct audit_event, server));
-    pack_text(k, e->rule, sizeof e->rule);
-    pack_text(k, e->would_rule, sizeof e->would_rule);
-    pack_text(k, e->text, sizeof e->text);
-    pack_hosts(k, e->real, e->n_real);
-    pack_hosts(k, e->answer, e->n_answer);
-    pack_hosts(k, e->unapproved, e->n_unapproved);
-    for (uint8_t i = 0; i < e->n_networks && i < AUDIT_EVENT_NETWORKS; i++)
-        pack_text(k, e->networks[i], AUDIT_TEXT);
+    for (size_t i = 0; i < ARRAY_LEN(texts); text += texts[i++])
+        octets(k, text, strnlen(k->in ? (const char *)k->p : text, texts[i] - 1) + 1);
 }
 
 size_t audit_event_pack(const struct audit_event *e, uint8_t *out, size_t size)

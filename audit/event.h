@@ -3,9 +3,8 @@
  * event.h -- one KMS discovery question and what became of it, as a value; and
  * its way to the writer.
  *
- * The worker fills it, the ring carries it packed, the writer stores it as
- * numbers. A ring has one producer, one consumer and no lock; a full one drops the
- * newest and counts.
+ * The worker fills it, the ring carries it packed, the writer stores it as numbers. A ring has one
+ * producer, one consumer and no lock; a full one drops the newest and counts.
  */
 #ifndef AUDIT_EVENT_H
 #define AUDIT_EVENT_H
@@ -27,12 +26,7 @@ enum audit_kind { AUDIT_EVENT = 0, AUDIT_START, AUDIT_STOP, AUDIT_SETTINGS, AUDI
 
 extern const char *const audit_kind_names[AUDIT_KINDS + 1];
 
-enum { AUDIT_TEXT = 64, AUDIT_HOSTS = 8, AUDIT_EVENT_NETWORKS = 8 };
-
-struct audit_host {
-    struct name target;
-    uint16_t port;
-};
+enum { AUDIT_TEXT = 64, AUDIT_NETWORKS = 512, AUDIT_HOSTS = 2048 };
 
 struct audit_event {
     /* Packed as they are, up to qname. */
@@ -57,18 +51,15 @@ struct audit_event {
     uint16_t real_rcode;
     uint16_t rcode; /* sent to the client */
     uint8_t verdict, outcome, reason;
-    uint8_t would;        /* outcome with the rules in shadow, 0 = none */
-    uint8_t n_real;       /* targets of the real answer, the first ones */
-    uint8_t n_answer;     /* delivered */
-    uint8_t n_unapproved; /* of real[] that no policy names */
-    uint8_t n_networks;
+    uint8_t would; /* outcome with the rules in shadow, 0 = none */
     char rule[AUDIT_TEXT];
     char would_rule[AUDIT_TEXT];
     char text[128]; /* control records: what happened, by whom */
-    struct audit_host real[AUDIT_HOSTS];
-    struct audit_host answer[AUDIT_HOSTS];
-    struct audit_host unapproved[AUDIT_HOSTS];
-    char networks[AUDIT_EVENT_NETWORKS][AUDIT_TEXT];
+    /* Parted by spaces, as many as there is room for. */
+    char networks[AUDIT_NETWORKS];
+    char real[AUDIT_HOSTS]; /* "kms01.contoso.com:1688 ...": of the real answer */
+    char answer[AUDIT_HOSTS];
+    char unapproved[AUDIT_HOSTS]; /* those of real that no policy names */
 };
 
 /* How a client is recorded. A key is a file in the audit's directory. */

@@ -2,11 +2,10 @@
  *
  * ledger.c -- what one event does to the rows that it touches.
  *
- * A row is taken from memory, else loaded, else begun; it stays in memory after
- * the commit, so that a client that asks often is read once. Rows are found by
- * a hash with a secret key alone; a name is spelled out only for a row that is
- * not in memory. All of them lie in one arena and are forgotten together. Rows
- * reach SQLite by the dozen: a statement takes BULK.
+ * A row is taken from memory, else loaded, else begun; it stays in memory after the commit, so that
+ * a client that asks often is read once. Rows are found by a hash with a secret key alone; a name
+ * is spelled out only for a row that is not in memory. All of them lie in one arena and are
+ * forgotten together. Rows reach SQLite by the dozen: a statement takes BULK.
  *
  * Each event joins a chain (chain.h), of which a segment is a row that is written with them.
  *
@@ -16,22 +15,19 @@
  */
 #include "audit/ledger.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 
-#include "audit/chain.h"
 #include "base/arena.h"
 #include "base/random.h"
-#include "base/str.h"
-#include "wire/present.h"
+#include "wire/message.h"
 #include "wire/types.h"
 
-/* Rows in memory; an event touches a few dozen at most. */
-enum { ROWS = 65536, TOUCHED = ROWS + 64, PLACES = 2 * ROWS, BULK = 32 };
+/* Rows in memory; an event touches fewer than two lists of hosts have octets. */
+enum { ROWS = 65536, TOUCHED = ROWS + 2 * AUDIT_HOSTS, PLACES = 2 * ROWS, BULK = 32 };
 enum { SKETCH = 32, SLOTS = 16 /* suffixes of a client */ };
-enum { KEY_TEXT = NAME_TEXT + 8, HOSTS_TEXT = AUDIT_HOSTS * KEY_TEXT, SQL_TEXT = 8192 };
+enum { KEY_TEXT = NAME_TEXT + 8, SQL_TEXT = 8192 };
 enum { IN_SHADOW = -1 };
 /* Bits of an event, as the view reads them. */
 enum { REPEAT = 1, CACHED = 2, DNSSEC_OK = 4, RD = 8, CD = 16, AD = 32, TCP = 64 };
@@ -44,22 +40,11 @@ static const int64_t same_search_ms = 60000;
 /* Of the hashes that are stored. */
 static const struct hash_key stored = {0x636c69656e742121u, 0x736b657463682121u};
 
-/* Those of the ledger, which have a name but for the hour, come first. */
-enum table {
-    CLIENT,
-    SUFFIX,
-    HOST,
-    RULE,
-    HOUR,
-    LEDGER,
-    SLOT = LEDGER,
-    EVENT,
-    ANSWER,
-    CHAIN,
-    TABLES
-};
-enum { NUMBERS = 1 SQL_COMMON(SQL_ONE) SQL_OF_NAME(SQL_ONE), ANSWER_WIDTH = 21 };
 /* clang-format off */
+/* Those of the ledger, which have a name but for the hour, come first. */
+enum table { CLIENT, SUFFIX, HOST, RULE, HOUR, LEDGER,
+             SLOT = LEDGER, EVENT, ANSWER, CHAIN, TABLES };
+enum { NUMBERS = 1 SQL_COMMON(SQL_ONE) SQL_OF_NAME(SQL_ONE), ANSWER_WIDTH = 21 };
 static const struct kind {
     const char *name, *columns;
     const char *fixed; /* those that are written once, behind the others */
@@ -89,8 +74,9 @@ struct value {
 #define T(x) {IS_TEXT, 0, x}
 #define T_OR_NULL(x) T((x)[0] != '\0' ? (x) : NULL)
 /* clang-format on */
+static const struct value nothing = T(NULL);
 
-/* One suffix of a client. */
+/* One suffix of a client; 0: there is none. */
 struct slot {
     int64_t last;
     uint32_t suffix;
@@ -101,26 +87,24 @@ struct slot {
 #define MEMBER(name) int64_t name;
 struct row {
     const char *name;             /* of a new one, until it is written */
-    const uint8_t *salt;          /* the same of a client */
+    uint8_t salt[CHAIN_DIGEST];   /* the same of a client */
     uint8_t digest[CHAIN_DIGEST]; /* of a client, with its salt; of a suffix */
     enum table table;
-    uint8_t n_slots, n_sketch;
+    uint8_t n_sketch;
     bool touched, other;
     uint64_t count; /* of the last event that was counted in it */
     union {
         int64_t numbers[NUMBERS];
+        /* clang-format off */
         struct {
             int64_t id;
             SQL_COMMON(MEMBER)
             union {
-                struct {
-                    SQL_OF_CLIENT(MEMBER)
-                };
-                struct {
-                    SQL_OF_NAME(MEMBER)
-                };
+                struct { SQL_OF_CLIENT(MEMBER) };
+                struct { SQL_OF_NAME(MEMBER) };
             };
         };
+        /* clang-format on */
     };
     union {
         struct slot slots[SLOTS]; /* of a client */
@@ -144,26 +128,28 @@ struct ledger {
     const char *forwarder;
     struct hash_key secret;
     struct random random;
-    struct chain *chain;
+    struct chain *digest, *chain; /* for what is made at once; of the segment */
     struct segment {
-        int64_t first, last, first_ms; /* first 0: it has no record yet */
-        uint8_t before[CHAIN_HEAD], head[CHAIN_HEAD];
-    } segment;           /* of the chain, at its end */
-    bool untold;         /* the head, by a record */
-    struct arena *arena; /* rows */
+        int64_t first, last, first_ms;                /* first 0: it has no record yet */
+        uint8_t before[CHAIN_HEAD], head[CHAIN_HEAD]; /* head: when it was last asked for */
+    } segment;                                        /* of the chain, at its end */
+    bool untold;                                      /* the head, by a record */
+    struct arena *arena;                              /* rows */
+    struct row spare;                                 /* of an event that there is no memory for */
     struct {
         long long n_of[LEDGER], last_id[LEDGER]; /* of each table: rows, and the id given last */
         long long next;                          /* number of the next event; 0: nothing is known */
     } known;
-    int64_t most[LEDGER];
+    int64_t most_clients, most_names;
     size_t n, n_touched;
     struct place {
         uint64_t hash; /* 0: empty */
         union {
             struct row *row;
-            struct shared { /* what events have in common */
-                int64_t number;
+            struct shared {     /* what events have in common */
+                int64_t number; /* of the answer; 0: none is recorded */
                 uint8_t digest[CHAIN_DIGEST];
+                struct row *rule, *host; /* once found; host: the only one that it gives */
             } * shared;
         };
     } places[PLACES]; /* open addressing */
@@ -206,20 +192,17 @@ static int prepare_rows(struct ledger *l, enum table t)
     return audit_store_prepare(l->store, text, &l->find[t]);
 }
 
-static int flush_rows(struct ledger *l, enum table t)
+static void flush_rows(struct ledger *l, enum table t)
 {
-    int rc = 0;
-
     for (int i = l->put[t].rows; i > 0 && i < BULK; i++)
         sqlite3_bind_null(l->put[t].q, i * kinds[t].width + 1); /* no row has that id */
     if (l->put[t].rows > 0)
-        rc = audit_store_step(l->store, l->put[t].q);
+        (void)audit_store_step(l->store, l->put[t].q);
     l->put[t].rows = 0;
-    return rc;
 }
 
 /* Writes a row, once there are BULK; columns behind the nth are NULL. */
-static int put_row(struct ledger *l, enum table t, const struct value *v, int n)
+static void put_row(struct ledger *l, enum table t, const struct value *v, int n)
 {
     sqlite3_stmt *q = l->put[t].q;
     int at = l->put[t].rows * kinds[t].width + 1;
@@ -231,7 +214,8 @@ static int put_row(struct ledger *l, enum table t, const struct value *v, int n)
             sqlite3_bind_blob(q, at, v[i].p, (int)v[i].n, SQLITE_STATIC);
         else
             sqlite3_bind_text(q, at, i < n ? v[i].p : NULL, -1, SQLITE_TRANSIENT);
-    return ++l->put[t].rows == BULK ? flush_rows(l, t) : 0;
+    if (++l->put[t].rows == BULK)
+        flush_rows(l, t);
 }
 
 int ledger_new(struct ledger **out, struct audit_store *store, const char *forwarder)
@@ -239,7 +223,7 @@ int ledger_new(struct ledger **out, struct audit_store *store, const char *forwa
     struct ledger *l = *out = calloc(1, sizeof *l);
     int rc = 0;
 
-    if (l == NULL || (l->chain = chain_new()) == NULL)
+    if (l == NULL || (l->chain = chain_new()) == NULL || (l->digest = chain_new()) == NULL)
         return -ENOMEM;
     random_bytes(&l->random, &l->secret, sizeof l->secret);
     l->store = store;
@@ -251,9 +235,8 @@ int ledger_new(struct ledger **out, struct audit_store *store, const char *forwa
 
 void ledger_bounds(struct ledger *l, uint64_t clients, uint64_t names)
 {
-    for (enum table t = 0; t < HOUR; t++)
-        l->most[t] = (int64_t)(t == CLIENT ? clients : names);
-    l->most[HOUR] = INT64_MAX;
+    l->most_clients = (int64_t)clients;
+    l->most_names = (int64_t)names;
     ledger_clear(l);
 }
 
@@ -268,17 +251,31 @@ void ledger_clear(struct ledger *l)
     l->known.next = l->segment.first = 0;
 }
 
+/* Zeroed; without memory it is always the same. */
+static void *allocate(struct ledger *l, size_t size)
+{
+    void *p = NULL;
+
+    if (l->arena != NULL || (l->arena = arena_new()) != NULL)
+        p = arena_alloc(l->arena, size);
+    if (p)
+        return p;
+    audit_store_fail(l->store, -ENOMEM);
+    return memset(&l->spare, 0, sizeof l->spare);
+}
+
 void ledger_free(struct ledger *l)
 {
-    if (l != NULL) {
+    if (l) {
         arena_free(l->arena);
         chain_free(l->chain);
+        chain_free(l->digest);
     }
     free(l); /* the statements end with the store */
 }
 
-/* The place of a key, empty when it is new: the octets of an address, of a name (with a port
- * for a host), a rule's text, an hour; none: the row (other). */
+/* The place of a key, empty when it is new: the octets of an address or of a name, the text of a
+ * host or rule, an hour; none: the row (other). */
 static struct place *place_of(struct ledger *l, enum table t, const void *key, size_t len)
 {
     const struct hash_key secret = {l->secret.k0 ^ (uint64_t)t, l->secret.k1};
@@ -304,93 +301,90 @@ static const char *name_of(enum table t, const void *key, size_t len, char out[K
         snprintf(out, KEY_TEXT, "%lld", *(const long long *)key);
     } else if (t == CLIENT) {
         audit_client_print(key, out);
-    } else if (t == RULE) {
+    } else if (t == RULE || t == HOST) {
         str_copy(out, KEY_TEXT, key);
     } else {
         name_read(&c, &name);
         name_print(&name, out);
-        if (t == HOST)
-            snprintf(out + strlen(out), 8, ":%u", cursor_u16(&c));
     }
     return out;
 }
 
-/* The row of a key that is not in memory: it is loaded, or begun; 1: there are too many. */
-static int load_row(struct ledger *l, enum table t, const void *key, size_t len, struct row **out)
+/* The digest of a text, behind a salt if there is one. */
+static void digest_text(struct ledger *l, const uint8_t *salt, const char *text,
+                        uint8_t digest[CHAIN_DIGEST])
 {
+    chain_begin(l->digest, NULL);
+    if (salt)
+        chain_value(l->digest, salt, CHAIN_DIGEST);
+    chain_value(l->digest, text, strlen(text));
+    chain_end(l->digest, digest);
+}
+
+/* The row of a key that is not in memory: it is loaded, or begun; NULL: there are too many. */
+static struct row *load_row(struct ledger *l, enum table t, const void *key, size_t len)
+{
+    const int64_t most = t == CLIENT ? l->most_clients : t == HOUR ? INT64_MAX : l->most_names;
     const int n = kinds[t].width - 2 - 2 * (t == CLIENT);
     sqlite3_stmt *q = l->find[t];
-    size_t size = sizeof **out;
     char name[KEY_TEXT];
     struct row *r;
-    int rc;
+    bool is_new;
+    int size;
 
-    if (t != CLIENT) /* slots are most of a row */
-        size = offsetof(struct row, sketch[SKETCH]);
     sqlite3_bind_text(q, 1, name_of(t, key, len, name), -1, SQLITE_STATIC);
-    rc = audit_store_step(l->store, q);
-    if (rc < 0)
-        return rc;
-    if (rc == 0 && len > 0 && l->known.n_of[t] >= l->most[t])
-        return 1;
-    if ((l->arena == NULL && (l->arena = arena_new()) == NULL) ||
-        (r = *out = arena_alloc(l->arena, size)) == NULL)
-        return -ENOMEM;
+    is_new = audit_store_step(l->store, q) != 1;
+    if (is_new && len > 0 && l->known.n_of[t] >= most)
+        return NULL;
+    /* Slots are most of a row. */
+    r = allocate(l, t == CLIENT ? sizeof *r : offsetof(struct row, sketch[SKETCH]));
     r->table = t;
     r->other = len == 0;
-    if (t == SUFFIX)
-        chain_digest(l->chain, r->digest, CHAIN_DIGEST, &(struct chain_part){name, strlen(name)},
-                     1);
-    if (rc == 0 && t == CLIENT && !r->other) {
-        uint8_t *salt = arena_alloc(l->arena, CHAIN_DIGEST);
-
-        if ((r->salt = salt) == NULL)
-            return -ENOMEM;
-        random_bytes(&l->random, salt, CHAIN_DIGEST);
-        chain_digest(l->chain, r->digest, CHAIN_DIGEST,
-                     (struct chain_part[]){{salt, CHAIN_DIGEST}, {name, strlen(name)}}, 2);
+    if (is_new && t == CLIENT && !r->other) {
+        random_bytes(&l->random, r->salt, CHAIN_DIGEST);
+        digest_text(l, r->salt, name, r->digest);
+    } else if (t == SUFFIX) {
+        digest_text(l, NULL, name, r->digest);
     }
-    if (rc == 0) {
+    if (is_new) {
         l->known.n_of[t]++;
         r->id = t == HOUR ? strtoll(name, NULL, 10) : ++l->known.last_id[t];
-        return (r->name = arena_strndup(l->arena, name, sizeof name)) != NULL ? 0 : -ENOMEM;
+        r->name = l->arena ? arena_strndup(l->arena, name, sizeof name) : NULL;
+        if (r->name == NULL)
+            audit_store_fail(l->store, -ENOMEM);
+        return r;
     }
     for (int i = 0; i < n; i++)
         r->numbers[i] = sqlite3_column_int64(q, i);
-    rc = sqlite3_column_bytes(q, n);
-    if (t != CLIENT && rc > 0 && rc <= (int)sizeof r->sketch) {
-        memcpy(r->sketch, sqlite3_column_blob(q, n), (size_t)rc);
-        r->n_sketch = (uint8_t)((size_t)rc / sizeof *r->sketch);
+    size = sqlite3_column_bytes(q, n);
+    if (t != CLIENT && size > 0 && size <= (int)sizeof r->sketch) {
+        memcpy(r->sketch, sqlite3_column_blob(q, n), (size_t)size);
+        r->n_sketch = (uint8_t)((size_t)size / sizeof *r->sketch);
     }
     if (t == CLIENT && sqlite3_column_bytes(q, n + 1) == CHAIN_DIGEST)
         memcpy(r->digest, sqlite3_column_blob(q, n + 1), CHAIN_DIGEST);
     sqlite3_reset(q);
-    if (t != CLIENT)
-        return 0;
     q = l->find[SLOT];
     sqlite3_bind_int64(q, 1, r->id);
-    while ((rc = audit_store_step(l->store, q)) == 1) {
-        r->n_slots = (uint8_t)(sqlite3_column_int(q, 0) % SLOTS + 1);
-        r->slots[r->n_slots - 1] = (struct slot){
+    while (t == CLIENT && audit_store_step(l->store, q) == 1) {
+        r->slots[sqlite3_column_int64(q, 0) % SLOTS] = (struct slot){
             .suffix = (uint32_t)sqlite3_column_int64(q, 1),
             .last = sqlite3_column_int64(q, 2),
             .verdict = (uint8_t)sqlite3_column_int(q, 3),
             .outcome = (uint8_t)sqlite3_column_int(q, 4),
         };
     }
-    return rc;
+    return r;
 }
 
 /* The row of a key, or of (other) when there are too many. */
-static int find_row(struct ledger *l, enum table t, const void *key, size_t len, struct row **out)
+static struct row *find_row(struct ledger *l, enum table t, const void *key, size_t len)
 {
     struct place *place = place_of(l, t, key, len);
-    int rc = place->row == NULL ? load_row(l, t, key, len, &place->row) : 0;
 
-    if (rc == 1)
-        rc = find_row(l, t, NULL, 0, &place->row);
-    *out = place->row;
-    return rc;
+    if (place->row == NULL && (place->row = load_row(l, t, key, len)) == NULL)
+        place->row = find_row(l, t, NULL, 0);
+    return place->row;
 }
 
 static int by_order(const void *a, const void *b)
@@ -401,65 +395,69 @@ static int by_order(const void *a, const void *b)
 }
 
 /* Writes the segment as far as it has come. */
-static int save_segment(struct ledger *l)
+static void save_segment(struct ledger *l)
 {
     struct segment *s = &l->segment;
     const struct value row[] = {
         N(s->first), N(s->last), {IS_BLOB, CHAIN_HEAD, s->before}, {IS_BLOB, CHAIN_HEAD, s->head}};
-    int rc = s->first != 0 ? put_row(l, CHAIN, row, 4) : 0;
 
-    return rc == 0 ? flush_rows(l, CHAIN) : rc;
+    if (s->first == 0)
+        return;
+    chain_head(l->chain, s->head);
+    put_row(l, CHAIN, row, 4);
+    flush_rows(l, CHAIN);
+}
+
+static void chain_join(struct chain *c, const struct value *v)
+{
+    if (v->is == IS_NUMBER)
+        chain_number(c, v->n);
+    else
+        chain_value(c, v->p, v->p ? strlen(v->p) : 0);
 }
 
 /* A row of event joins the chain, with the digest of its answer; of a question (suffix is not NULL)
  * also those of its suffix and of its client, NULL: which has no row. */
-static int add_to_chain(struct ledger *l, const struct value *row, int n, const uint8_t *answer,
-                        const uint8_t *suffix, const uint8_t *client)
+static void add_to_chain(struct ledger *l, const struct value *row, int n, const uint8_t *answer,
+                         const uint8_t *suffix, const uint8_t *client)
 {
-    static const int numbers[] = {0, 1, 6, 7, 8, 9, 10, 11};
-    enum { NUMBERED = ARRAY_LEN(numbers), PARTS = NUMBERED + 5, ASKED = 5 };
+    enum { ID, MS, ASKED = 5, PORT, PREVIOUS = 12 /* which may change */ };
     struct segment *s = &l->segment;
-    struct chain_part parts[PARTS] = {{s->head, CHAIN_HEAD}}, *p = parts + 1;
     uint8_t who[CHAIN_DIGEST];
-    uint64_t number[NUMBERED];
-    int rc = 0;
 
     if (s->first != 0 &&
-        (s->last - s->first + 1 >= SEGMENT || row[1].n - s->first_ms > segment_ms)) {
-        rc = save_segment(l);
+        (s->last - s->first + 1 >= SEGMENT || llabs(row[MS].n - s->first_ms) > segment_ms)) {
+        save_segment(l);
         s->first = 0;
     }
     if (s->first == 0) {
-        s->first = row[0].n;
-        s->first_ms = row[1].n;
+        s->first = row[ID].n;
+        s->first_ms = row[MS].n;
         memcpy(s->before, s->head, CHAIN_HEAD);
+        chain_begin(l->chain, s->head);
     }
-    s->last = row[0].n;
+    s->last = row[ID].n;
     l->untold = l->event->kind != AUDIT_HEAD;
-    for (int i = 0; i < NUMBERED; i++, p++)
-        if (numbers[i] < n) {
-            number[i] = htole64((uint64_t)row[numbers[i]].n);
-            *p = (struct chain_part){&number[i], sizeof number[i]};
-        }
-    *p++ = (struct chain_part){answer, CHAIN_DIGEST};
-    if (suffix != NULL) {
-        chain_digest(l->chain, who, CHAIN_DIGEST,
-                     (struct chain_part[]){{client, CHAIN_DIGEST}, parts[1]}, 2);
-        p[0] = (struct chain_part){who, CHAIN_DIGEST};
-        p[1] = (struct chain_part){suffix, CHAIN_DIGEST};
-        if (row[ASKED].p != NULL)
-            p[2] = (struct chain_part){row[ASKED].p, strlen(row[ASKED].p)};
+    chain_number(l->chain, row[ID].n);
+    chain_number(l->chain, row[MS].n);
+    chain_value(l->chain, answer, CHAIN_DIGEST);
+    if (suffix) {
+        chain_begin(l->digest, NULL);
+        chain_value(l->digest, client, CHAIN_DIGEST);
+        chain_number(l->digest, row[ID].n);
+        chain_end(l->digest, who);
     }
-    chain_digest(l->chain, s->head, CHAIN_HEAD, parts, PARTS);
-    return rc;
+    chain_value(l->chain, suffix ? who : NULL, CHAIN_DIGEST);
+    chain_value(l->chain, suffix, CHAIN_DIGEST);
+    for (int i = ASKED; i < PREVIOUS; i++)
+        chain_join(l->chain, i < n ? &row[i] : &nothing);
 }
 
-int ledger_save(struct ledger *l)
+void ledger_save(struct ledger *l)
 {
-    int rc = save_segment(l);
-
+    save_segment(l);
     qsort(l->touched, l->n_touched, sizeof *l->touched, by_order);
-    for (size_t i = 0; i < l->n_touched && rc == 0; i++) {
+    for (size_t i = 0; i < l->n_touched; i++) {
         struct row *r = l->touched[i].row;
         const int n = kinds[r->table].width - 2 - 2 * (r->table == CLIENT);
         struct value v[NUMBERS + 4];
@@ -469,26 +467,26 @@ int ledger_save(struct ledger *l)
         v[n] = (struct value){IS_BLOB, r->n_sketch * (int64_t)sizeof *r->sketch,
                               r->n_sketch > 0 ? r->sketch : NULL};
         v[n + 1] = (struct value)T(r->name);
-        v[n + 2] = (struct value){IS_BLOB, CHAIN_DIGEST, r->salt};
+        v[n + 2] = (struct value){IS_BLOB, CHAIN_DIGEST, r->other ? NULL : r->salt};
         v[n + 3] = (struct value){IS_BLOB, CHAIN_DIGEST, r->digest};
-        rc = put_row(l, r->table, v, n + (r->table == CLIENT ? 4 : 2));
+        put_row(l, r->table, v, n + (r->table == CLIENT ? 4 : 2));
         r->touched = false;
         r->name = NULL;
-        for (int k = 0; k < r->n_slots && rc == 0; k++) {
+        for (int k = 0; r->table == CLIENT && k < SLOTS; k++) {
             struct slot *s = &r->slots[k];
             const struct value slot[] = {N(SLOTS * r->id + k), N(s->suffix), N(s->last),
                                          N(s->verdict), N(s->outcome)};
 
-            rc = s->touched ? put_row(l, SLOT, slot, 5) : 0;
+            if (s->touched)
+                put_row(l, SLOT, slot, 5);
             s->touched = false;
         }
     }
-    for (enum table t = 0; t < TABLES && rc == 0; t++)
-        rc = flush_rows(l, t);
+    for (enum table t = 0; t < TABLES; t++)
+        flush_rows(l, t);
     l->n_touched = 0;
     if (l->n > ROWS)
         ledger_clear(l);
-    return rc;
 }
 
 /* What the event does to every row that it touches. decided: its outcome is the row's
@@ -543,55 +541,59 @@ static void add_name(struct ledger *l, struct row *r, int64_t rule)
     r->clients = n < SKETCH ? n : (n - 1ll) * UINT32_MAX / ((int64_t)r->sketch[SKETCH - 1] + 1);
 }
 
-/* What is known of a host from the first answer of the real DNS that names it though the policy
- * does not; nothing once the policy does. client: its row; told: that of the answer. */
-static void note_unapproved(const struct ledger *l, struct row *r, const struct audit_host *h,
-                            const struct row *client, int64_t told)
+/* A list of hosts, to be taken apart. */
+static char *fold_hosts(char out[AUDIT_HOSTS], const char *list)
 {
-    const struct audit_event *e = l->event;
-
-    for (int k = 0; k < e->n_unapproved; k++)
-        if (e->unapproved[k].port == h->port &&
-            name_equal_fold(&e->unapproved[k].target, &h->target)) {
-            if (r->unapproved == 0) {
-                r->unapproved = (int64_t)e->wall_ms;
-                r->asker = client->other ? 0 : client->id;
-                r->told = told;
-            }
-            return;
-        }
-    r->unapproved = r->asker = r->told = 0;
+    name_fold_copy((uint8_t *)out, (const uint8_t *)list, strlen(list) + 1);
+    return out;
 }
 
-/* Each target once: those that the client was given, then those of the real answer.
- * *given: the row of the first of the former. */
-static int add_targets(struct ledger *l, int64_t rule, const struct row *client, int64_t told,
-                       int64_t *given)
+/* What is known of a host from the first answer of the real DNS that names it though the policy
+ * does not; nothing once the policy does. client: its row; told: that of the answer. */
+static void note_unapproved(const struct ledger *l, struct row *r, const char *host,
+                            const struct row *client, int64_t told)
 {
-    const struct audit_event *e = l->event;
+    char list[AUDIT_HOSTS], *rest = fold_hosts(list, l->event->unapproved), *at;
 
-    for (int i = 0; i < e->n_answer + e->n_real; i++) {
-        const bool ours = i < e->n_answer;
-        const struct audit_host *h = ours ? &e->answer[i] : &e->real[i - e->n_answer];
-        uint8_t key[NAME_MAX_WIRE + 2];
-        struct writer w = writer_make(key, sizeof key);
-        struct row *r;
-        int rc;
-
-        name_fold_copy(writer_room(&w, h->target.len), h->target.data, h->target.len);
-        writer_u16(&w, h->port);
-        if ((rc = find_row(l, HOST, key, w.len, &r)) != 0)
-            return rc;
-        if (r->count != l->count) {
-            add_name(l, r, rule);
-            r->delivered += ours;
-        }
-        if (i == 0 && ours)
-            *given = r->id;
-        if (!ours)
-            note_unapproved(l, r, h, client, told);
+    while ((at = strsep(&rest, " ")) != NULL && strcmp(at, host) != 0)
+        ;
+    if (at == NULL) {
+        r->unapproved = r->asker = r->told = 0;
+    } else if (r->unapproved == 0) {
+        r->unapproved = (int64_t)l->event->wall_ms;
+        r->asker = client->other ? 0 : client->id;
+        r->told = told;
     }
-    return 0;
+}
+
+static void add_target(struct ledger *l, struct row *r, bool given, int64_t rule)
+{
+    if (r->count == l->count)
+        return;
+    add_name(l, r, rule);
+    r->delivered += given;
+}
+
+/* Each target once: those that the client was given, or else those of the real answer.
+ * The row of the first, or 0. */
+static int64_t add_targets(struct ledger *l, bool given, int64_t rule, const struct row *client,
+                           struct shared *answer)
+{
+    char list[AUDIT_HOSTS] UNINITIALIZED,
+        *rest = fold_hosts(list, given ? l->event->answer : l->event->real);
+    struct row *first = NULL;
+
+    for (char *host; (host = strsep(&rest, " ")) != NULL && *host != '\0';) {
+        struct row *r = find_row(l, HOST, host, strlen(host));
+
+        if (given && !first)
+            answer->host = rest ? NULL : r;
+        first = first ? first : r;
+        add_target(l, r, given, rule);
+        if (!given)
+            note_unapproved(l, r, host, client, answer->number);
+    }
+    return first ? first->id : 0;
 }
 
 /* suffix: its row; host: of the first host that the client was given. */
@@ -603,17 +605,15 @@ static void add_client(struct ledger *l, struct row *r, const struct row *suffix
     int i = 0, oldest = 0;
 
     /* The suffix's place in the list; when that is full, of the one that was asked for longest ago. */
-    for (; i < r->n_slots && r->slots[i].suffix != suffix->id; i++)
+    for (; i < SLOTS && r->slots[i].suffix != 0 && r->slots[i].suffix != suffix->id; i++)
         if (r->slots[i].last < r->slots[oldest].last)
             oldest = i;
     if (i == SLOTS)
         i = oldest;
-    else if (i == r->n_slots)
-        r->n_slots++;
     r->slots[i] = (struct slot){ms, (uint32_t)suffix->id, e->verdict, e->outcome, true};
     if (gap >= same_search_ms && !e->repeat && !r->other)
         r->cadence_s = r->cadence_s == 0 ? gap / 1000 : (3 * r->cadence_s + gap / 1000) / 4;
-    if (asks && e->n_answer > 0) {
+    if (asks && e->answer[0] != '\0') {
         r->host = host;
         r->host_at = ms;
         r->no_host_since = 0;
@@ -624,27 +624,12 @@ static void add_client(struct ledger *l, struct row *r, const struct row *suffix
     count_event(l, r, true);
 }
 
-/* "kms01.contoso.com:1688 kms02.contoso.com:1688" */
-static const char *hosts_print(const struct audit_host *hosts, uint8_t n, char out[HOSTS_TEXT])
-{
-    char name[NAME_TEXT];
-    struct str s;
-
-    str_init(&s, out, HOSTS_TEXT);
-    for (uint8_t i = 0; i < n; i++)
-        str_addf(&s, "%s%s:%u", i > 0 ? " " : "", name_print(&hosts[i].target, name),
-                 hosts[i].port);
-    return out;
-}
-
 /* What the event says that others say as well, and all of a control record. */
-static int put_answer(struct ledger *l, uint8_t digest[CHAIN_DIGEST])
+static void put_answer(struct ledger *l, uint8_t digest[CHAIN_DIGEST])
 {
     const struct audit_event *e = l->event;
     const bool lost = e->kind == AUDIT_GAP || e->kind == AUDIT_PRUNE;
     char type[TYPE_TEXT], rcode[TYPE_TEXT], real_rcode[TYPE_TEXT], server[ADDR_TEXT];
-    char real[HOSTS_TEXT], unapproved[HOSTS_TEXT], answer[HOSTS_TEXT];
-    char networks[AUDIT_EVENT_NETWORKS * AUDIT_TEXT];
     const struct value row[] = {
         N(l->known.next),
         N(audit_client_error(e) & 0xffff),
@@ -659,55 +644,40 @@ static int put_answer(struct ledger *l, uint8_t digest[CHAIN_DIGEST])
         T(e->verdict > 0 ? verdict_names[e->verdict] : NULL),
         T(addr_is(&e->server, ADDR_ANY) ? NULL : addr_print_port(&e->server, server)),
         T(rcode_print(e->real_rcode, real_rcode)),
-        T(hosts_print(e->real, e->n_real, real)),
-        T(hosts_print(e->unapproved, e->n_unapproved, unapproved)),
+        T(e->real),
+        T(e->unapproved),
         T(rcode_print(e->rcode, rcode)),
-        T(hosts_print(e->answer, e->n_answer, answer)),
+        T(e->answer),
         T_OR_NULL(e->rule),
         T(e->would > 0 ? outcome_names[e->would] : NULL),
         T_OR_NULL(e->would_rule),
-        T(e->n_networks > 0 ? networks : NULL),
+        T_OR_NULL(e->networks),
     };
     const int n = e->kind == AUDIT_EVENT ? ANSWER_WIDTH : 7;
-    struct chain_part parts[ANSWER_WIDTH] = {{"answer", 6}};
-    uint64_t numbers[ANSWER_WIDTH];
-    struct str s;
 
-    str_init(&s, networks, sizeof networks);
-    for (uint8_t i = 0; i < e->n_networks; i++)
-        str_addf(&s, "%s%s", i > 0 ? " " : "", e->networks[i]);
-    for (int i = 1; i < n; i++) {
-        numbers[i] = htole64((uint64_t)row[i].n);
-        if (row[i].is == IS_NUMBER)
-            parts[i] = (struct chain_part){&numbers[i], sizeof numbers[i]};
-        else if (row[i].p != NULL)
-            parts[i] = (struct chain_part){row[i].p, strlen(row[i].p)};
-    }
-    chain_digest(l->chain, digest, CHAIN_DIGEST, parts, ANSWER_WIDTH);
-    return put_row(l, ANSWER, row, n);
+    chain_begin(l->digest, NULL);
+    chain_value(l->digest, "answer", 6);
+    for (int i = 1; i < ANSWER_WIDTH; i++)
+        chain_join(l->digest, i < n ? &row[i] : &nothing);
+    chain_end(l->digest, digest);
+    put_row(l, ANSWER, row, n);
 }
 
-/* What the question has in common with others; of number 0: it is not recorded. */
-static int share_answer(struct ledger *l, const struct audit_record *record, struct shared *out)
+/* What the question has in common with others. */
+static struct shared *share_answer(struct ledger *l, const struct audit_record *record)
 {
     /* Behind the name, packed events are the same for many. */
-    const size_t start =
-        offsetof(struct audit_event, qname) + offsetof(struct name, data) + l->event->qname.len;
-    struct place *shared;
-    int rc = 0;
+    const size_t start = offsetof(struct audit_event, qname.data) + l->event->qname.len;
+    struct place *p =
+        place_of(l, ANSWER, (const uint8_t *)&record->event + start, record->len - start);
 
-    if (l->event->counted)
-        return 0;
-    shared = place_of(l, ANSWER, (const uint8_t *)&record->event + start, record->len - start);
-    if (shared->shared == NULL && ((l->arena == NULL && (l->arena = arena_new()) == NULL) ||
-                                   (shared->shared = arena_alloc(l->arena, sizeof *out)) == NULL))
-        return -ENOMEM;
-    if (shared->shared->number == 0 || l->known.next - shared->shared->number >= LEDGER_SHARED) {
-        shared->shared->number = l->known.next;
-        rc = put_answer(l, shared->shared->digest);
+    if (p->shared == NULL)
+        p->shared = allocate(l, sizeof *p->shared);
+    if (p->shared->number == 0 || l->known.next - p->shared->number >= LEDGER_SHARED) {
+        p->shared->number = l->known.next;
+        put_answer(l, p->shared->digest);
     }
-    *out = *shared->shared;
-    return rc;
+    return p->shared;
 }
 
 /* The number of a row, or, where it is that of (other), the name of the key. */
@@ -718,11 +688,12 @@ static struct value reference(const struct row *r, const void *key, size_t len, 
 
 /* The row of a question. answer: what it has in common with others; the rows of its
  * client and of its suffix, the name. */
-static int put_question(struct ledger *l, const struct shared *answer, const struct row *client,
-                        int64_t previous, const struct row *suffix, const struct name *name)
+static void put_question(struct ledger *l, const struct shared *answer, const struct row *client,
+                         int64_t previous, const struct row *suffix, const struct name *name)
 {
     const struct audit_event *e = l->event;
-    char text[NAME_TEXT], client_name[KEY_TEXT], suffix_name[KEY_TEXT];
+    char text[NAME_TEXT] UNINITIALIZED, client_name[KEY_TEXT] UNINITIALIZED,
+        suffix_name[KEY_TEXT] UNINITIALIZED;
     static const uint8_t discovery[] = "\6_vlmcs\4_tcp";
     const size_t before = sizeof discovery - 1;
     /* The name as it was asked, when it is not what the suffix's text says. */
@@ -748,15 +719,13 @@ static int put_question(struct ledger *l, const struct shared *answer, const str
         N(previous),
     };
     uint8_t digest[CHAIN_DIGEST];
-    int rc;
 
     memcpy(digest, suffix->digest, sizeof digest);
     if (suffix->other)
-        chain_digest(l->chain, digest, CHAIN_DIGEST,
-                     &(struct chain_part){suffix_name, strlen(suffix_name)}, 1);
-    rc = add_to_chain(l, row, ARRAY_LEN(row), answer->digest, digest,
-                      client->other ? NULL : client->digest);
-    return rc == 0 ? put_row(l, EVENT, row, ARRAY_LEN(row)) : rc;
+        digest_text(l, NULL, suffix_name, digest);
+    add_to_chain(l, row, ARRAY_LEN(row), answer->digest, digest,
+                 client->other ? NULL : client->digest);
+    put_row(l, EVENT, row, ARRAY_LEN(row));
 }
 
 #define COUNT(table) "(SELECT count(*) FROM " table "),"
@@ -765,66 +734,62 @@ static const char known_sql[] = "SELECT " COUNT("client") COUNT("suffix") COUNT(
     COUNT("rule") COUNT("hour") LAST("client") LAST("suffix") LAST("host") LAST("rule")
         LAST("hour") "(SELECT ifnull(max(id),0)+1 FROM event)";
 
-/* Reads what the database has, if need be, and the end of its chain, where a segment begins. */
-static int know(struct ledger *l)
+/* Reads what the database has, if need be, and where its chain ends. False: there was an error. */
+static bool know(struct ledger *l)
 {
     sqlite3_stmt *q = l->find[CHAIN];
-    int rc;
 
     if (l->known.next != 0)
-        return 0;
+        return true;
     memset(&l->segment, 0, sizeof l->segment);
-    if ((rc = audit_store_step(l->store, q)) < 0)
-        return rc;
-    if (rc == 1 && sqlite3_column_bytes(q, 3) == CHAIN_HEAD)
-        memcpy(l->segment.head, sqlite3_column_blob(q, 3), CHAIN_HEAD);
-    if (rc == 1)
+    if (audit_store_step(l->store, q) == 1) {
+        if (sqlite3_column_bytes(q, 3) == CHAIN_HEAD)
+            memcpy(l->segment.head, sqlite3_column_blob(q, 3), CHAIN_HEAD);
         sqlite3_reset(q);
-    rc = audit_sql(l->store, (void *)&l->known, known_sql);
-    return rc < 0 ? rc : 0;
+    }
+    return audit_sql(l->store, (void *)&l->known, known_sql) == 1;
 }
 
-int ledger_cut(struct ledger *l)
+void ledger_cut(struct ledger *l)
 {
-    int rc = know(l);
-
+    (void)know(l);
     l->segment.first = 0;
-    return rc;
 }
 
-int ledger_head(struct ledger *l, char *out, size_t size)
+bool ledger_head(struct ledger *l, char *out, size_t size)
 {
     struct str s;
-    int rc = know(l);
 
-    if (rc != 0 || !l->untold)
-        return rc != 0 ? rc : 1;
+    if (!know(l) || !l->untold)
+        return false;
+    if (l->segment.first != 0)
+        chain_head(l->chain, l->segment.head);
     str_init(&s, out, size);
     for (size_t i = 0; i < CHAIN_HEAD; i++)
         str_addf(&s, "%02x", l->segment.head[i]);
     str_addf(&s, " up to record %lld", l->known.next - 1);
-    return 0;
+    return true;
 }
 
-int ledger_add(struct ledger *l, const struct audit_event *e, const struct audit_record *record)
+void ledger_add(struct ledger *l, const struct audit_event *e, const struct audit_record *record)
 {
     const long long hour = (long long)(e->wall_ms / hour_ms);
-    int64_t rule_id = 0, host_id = 0, previous;
-    struct shared answer = {.number = 0};
-    struct row *rule, *suffix, *client, *at_hour;
+    struct shared none = {.number = 0}, *answer = &none;
+    int64_t rule = 0, host, previous;
+    struct row *suffix, *client;
     struct name name;
-    int rc = 0;
 
-    if ((rc = know(l)) != 0)
-        return rc;
+    if (!know(l))
+        return;
     l->event = e;
     if (e->kind != AUDIT_EVENT) {
         const struct value row[] = {N(l->known.next), N(e->wall_ms), N(l->known.next)};
 
-        if ((rc = put_answer(l, answer.digest)) == 0)
-            rc = add_to_chain(l, row, 3, answer.digest, NULL, NULL);
+        put_answer(l, none.digest);
+        add_to_chain(l, row, 3, none.digest, NULL, NULL);
         l->known.next++;
-        return rc != 0 ? rc : put_row(l, EVENT, row, 3);
+        put_row(l, EVENT, row, 3);
+        return;
     }
     l->count++;
     l->client = (uint32_t)hash_bytes(&stored, e->client.ip, sizeof e->client.ip);
@@ -832,28 +797,29 @@ int ledger_add(struct ledger *l, const struct audit_event *e, const struct audit
     if (name_is_vlmcs(&name))
         name_parent(&e->qname, 2, &name);
     name_fold(&name);
-    if (e->rule[0] != '\0') {
-        if ((rc = find_row(l, RULE, e->rule, strlen(e->rule), &rule)) != 0)
-            return rc;
-        add_name(l, rule, 0);
-        rule_id = rule->id;
-    }
-    if (e->would_rule[0] != '\0') {
-        if ((rc = find_row(l, RULE, e->would_rule, strlen(e->would_rule), &rule)) != 0)
-            return rc;
-        add_name(l, rule, IN_SHADOW);
-    }
-    if ((rc = share_answer(l, record, &answer)) != 0 ||
-        (rc = find_row(l, CLIENT, e->client.ip, sizeof e->client.ip, &client)) != 0 ||
-        (rc = add_targets(l, rule_id, client, answer.number, &host_id)) != 0 ||
-        (rc = find_row(l, SUFFIX, name.data, name.len, &suffix)) != 0 ||
-        (rc = find_row(l, HOUR, &hour, sizeof hour, &at_hour)) != 0)
-        return rc;
-    previous = client->other ? 0 : client->event;
-    add_name(l, suffix, rule_id);
-    add_client(l, client, suffix, host_id);
-    count_event(l, at_hour, true);
     if (!e->counted)
-        rc = put_question(l, &answer, client, previous, suffix, &name);
-    return rc == 0 && l->n > ROWS ? ledger_save(l) : rc;
+        answer = share_answer(l, record);
+    if (e->rule[0] != '\0') {
+        if (!answer->rule)
+            answer->rule = find_row(l, RULE, e->rule, strlen(e->rule));
+        add_name(l, answer->rule, 0);
+        rule = answer->rule->id;
+    }
+    if (e->would_rule[0] != '\0')
+        add_name(l, find_row(l, RULE, e->would_rule, strlen(e->would_rule)), IN_SHADOW);
+    client = find_row(l, CLIENT, e->client.ip, sizeof e->client.ip);
+    if (answer->host)
+        add_target(l, answer->host, true, rule);
+    host = answer->host ? answer->host->id : add_targets(l, true, rule, client, answer);
+    if (e->real[0] != '\0')
+        (void)add_targets(l, false, rule, client, answer);
+    suffix = find_row(l, SUFFIX, name.data, name.len);
+    previous = client->other ? 0 : client->event;
+    add_name(l, suffix, rule);
+    add_client(l, client, suffix, host);
+    count_event(l, find_row(l, HOUR, &hour, sizeof hour), true);
+    if (!e->counted)
+        put_question(l, answer, client, previous, suffix, &name);
+    if (l->n > ROWS)
+        ledger_save(l);
 }

@@ -24,16 +24,16 @@ void ledger_bounds(struct ledger *, uint64_t clients, uint64_t names);
 /* No event names what others have in common with it that far before. */
 enum { LEDGER_SHARED = 20000 };
 
-/* Takes a question, with the record that it was unpacked from, or a control record (NULL).
- * 0 or -errno; after an error, and after a rollback, ledger_clear(). */
-int ledger_add(struct ledger *, const struct audit_event *, const struct audit_record *);
-/* The head of the chain as it is now, in words for a record. 0; 1: nothing was added to it since
- * the last record that told one; -errno. */
-int ledger_head(struct ledger *, char *out, size_t size);
-/* The next record begins a segment of the chain. 0 or -errno. */
-int ledger_cut(struct ledger *);
+/* Takes a question, with the record that it was unpacked from, or a control record (NULL). An error
+ * is the store's; after it, ledger_clear(). */
+void ledger_add(struct ledger *, const struct audit_event *, const struct audit_record *);
+/* The head of the chain as it is now, in words for a record. False: nothing was added to it since
+ * the last record that told one. */
+bool ledger_head(struct ledger *, char *out, size_t size);
+/* The next record begins a segment of the chain. */
+void ledger_cut(struct ledger *);
 /* Writes what was touched since; what takes too much memory is forgotten then. */
-int ledger_save(struct ledger *);
+void ledger_save(struct ledger *);
 void ledger_clear(struct ledger *);
 
 #endif

@@ -12,12 +12,11 @@
 
 #include <pthread.h>
 
-#include "audit/ledger.h"
+#include "audit/store.h"
 #include "base/addr.h"
-#include "base/number.h"
 
 enum audit_format { AUDIT_ECS, AUDIT_CEF, AUDIT_TEXT_LINE };
-enum { AUDIT_OUTPUTS = 16, AUDIT_OUTPUT_TO = 256 };
+enum { AUDIT_OUTPUTS = 16 };
 
 struct audit_target {
     const char *to; /* an endpoint (base/addr.h); the output's name */
@@ -25,31 +24,25 @@ struct audit_target {
     uint32_t facility; /* of syslog */
 };
 
-struct audit_output_report {
-    char to[AUDIT_OUTPUT_TO];
-    uint64_t behind;   /* records that it has not got */
-    uint64_t moved_ms; /* wall clock: when it got the last one, or was found to lack none */
-    int error;         /* errno of the last failure; 0 again when it has got more */
-};
-
 struct audit_outputs; /* opaque */
 
-/* dir is "STATE/audit"; borrowed. start: starts a thread. NULL: out of memory. */
-struct audit_outputs *audit_outputs_new(const char *dir,
-                                        int (*start)(pthread_t *, void *(*)(void *), void *));
-/* From now on these, at most AUDIT_OUTPUTS. Files are opened again. Any thread, as is report, which
- * returns how many. */
-void audit_outputs_set(struct audit_outputs *, const struct audit_target *, int n);
-int audit_outputs_report(struct audit_outputs *, struct audit_output_report[AUDIT_OUTPUTS]);
+/* dir is "STATE/audit". NULL: out of memory. */
+struct audit_outputs *audit_outputs_new(const char *dir);
+/* From now on these, at most AUDIT_OUTPUTS, each in a thread that is started so. Any thread. */
+typedef int audit_start(pthread_t *, void *(*)(void *), void *);
+void audit_outputs_set(struct audit_outputs *, const struct audit_target *, int n, audit_start *);
+/* Of each: to; behind, how many records it has not got; error, why it takes none, or null; moved, when
+ * (wall clock) it got the last one, or was found to lack none. Any thread. */
+json_t *audit_outputs_report(struct audit_outputs *);
 /* What is left is sent, for 300 ms at most. Then the writer saves for the last time; then free. */
 void audit_outputs_end(struct audit_outputs *);
 void audit_outputs_free(struct audit_outputs *); /* NULL is fine */
 
-/* The writer. Is there something to save? Saves it within a transaction: the cursors, and a gap
- * record for what was removed before an output got it; a new output begins with the next record.
- * 0 or -errno. And once the transaction has been done. */
+/* The writer. Is there something to save? Saves the cursors at the beginning of a transaction, where
+ * that of a new output comes from, and those that the writer moved. And once it has been
+ * done, with the number of the newest record. */
 bool audit_outputs_changed(struct audit_outputs *);
-int audit_outputs_save(struct audit_outputs *, struct audit_store *, struct ledger *, struct now);
-void audit_outputs_saved(struct audit_outputs *, struct audit_store *);
+void audit_outputs_save(struct audit_outputs *, struct audit_store *);
+void audit_outputs_saved(struct audit_outputs *, long long newest);
 
 #endif

@@ -2,10 +2,9 @@
  *
  * store.c -- the audit's database, as its one writer and its readers use it.
  *
- * One file in WAL mode. Its log stays when the last process ends, so that the
- * group can read without the right to write. A database of another program is
- * refused before anything is written. A full disk or a damaged page makes a
- * transaction fail and has no other effect.
+ * One file in WAL mode. Its log stays when the last process ends, so that the group can read
+ * without the right to write. A database of another program is refused before anything is written.
+ * A full disk or a damaged page makes a transaction fail and has no other effect.
  *
  *   event     one row a question or control record; its id is the sequence
  *   answer    what events have in common, or all that a control record says; its id
@@ -22,33 +21,26 @@
  */
 #include "audit/store.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <sqlite3.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "audit/chain.h"
 #include "base/addr.h"
-#include "base/number.h"
-#include "base/str.h"
 
-enum { FORMAT = 3, APPLICATION = 0x57594d4b /* "WYMK" */ };
-enum {
-    CHECK_EVERY = 10000 /* instructions of SQLite */,
-    QUERY_MS = 5000 /* at most */,
-    SQL_PARTS = 32
-};
+enum { FORMAT = 4, APPLICATION = 0x57594d4b /* "WYMK" */ };
+enum { CHECK_EVERY = 10000 /* instructions of SQLite */, QUERY_MS = 5000 /* at most */ };
 
 struct audit_store {
     sqlite3 *db;
     struct chain *chain;  /* for digest() */
     uint64_t deadline_ms; /* of a reader's statement */
+    bool writes;
+    int error; /* the first one, until it is taken */
 };
 
 /* clang-format off */
@@ -83,7 +75,9 @@ static const char schema_views[] =
     SQL_CLIENTS(SQL_ISO, COUNTS, ",(SELECT group_concat(u.name,' ') FROM " SQL_SUFFIXES ") AS suffixes")
     ",nullif(cadence_s,0) AS cadence_s FROM client n;"
     "CREATE VIEW suffixes AS SELECT " SQL_NAMES(SQL_ISO, COUNTS, "suffix") " FROM suffix n;"
-    "CREATE VIEW targets AS SELECT " SQL_NAMES(SQL_ISO, COUNTS ",delivered,n.unapproved>0 AS unapproved," SQL_FIRST(SQL_ISO), "target") " FROM host n;"
+    "CREATE VIEW targets AS SELECT "
+    SQL_NAMES(SQL_ISO, COUNTS ",delivered,n.unapproved>0 AS unapproved," SQL_FIRST(SQL_ISO), "target")
+    " FROM host n;"
     "CREATE VIEW rules AS SELECT " SQL_NAMES(SQL_ISO, COUNTS ",would", "rule") " FROM rule n;"
     "CREATE VIEW hours AS SELECT " SQL_ISO("id*3600000") " AS hour" COUNTS " FROM hour;"
     "CREATE VIEW gaps AS SELECT e.id AS sequence," SQL_ISO("ms") " AS time,kind,count,"
@@ -157,26 +151,12 @@ static void net_of(sqlite3_context *context, int n, sqlite3_value **v)
 static void digest(sqlite3_context *context, int n, sqlite3_value **v)
 {
     const struct audit_store *s = sqlite3_user_data(context);
-    struct chain_part parts[SQL_PARTS] = {{0}};
     uint8_t out[CHAIN_DIGEST];
-    uint64_t numbers[SQL_PARTS];
 
-    if (n > SQL_PARTS) {
-        sqlite3_result_error(context, "digest: too many values", -1);
-        return;
-    }
-    for (int i = 0; i < n; i++) {
-        numbers[i] = htole64((uint64_t)sqlite3_value_int64(v[i]));
-        if (sqlite3_value_type(v[i]) == SQLITE_INTEGER)
-            parts[i] = (struct chain_part){&numbers[i], sizeof numbers[i]};
-        else if (sqlite3_value_type(v[i]) != SQLITE_NULL)
-            parts[i] =
-                (struct chain_part){sqlite3_value_blob(v[i]), (size_t)sqlite3_value_bytes(v[i])};
-        /* An empty value is no pointer, but it is there. */
-        if (sqlite3_value_type(v[i]) != SQLITE_NULL && parts[i].p == NULL)
-            parts[i] = (struct chain_part){"", 0};
-    }
-    chain_digest(s->chain, out, sizeof out, parts, n);
+    chain_begin(s->chain, NULL);
+    for (int i = 0; i < n; i++)
+        chain_sql(s->chain, v[i]);
+    chain_end(s->chain, out);
     sqlite3_result_blob(context, out, sizeof out, SQLITE_TRANSIENT);
 }
 
@@ -203,6 +183,8 @@ int audit_store_step(struct audit_store *s, sqlite3_stmt *q)
 {
     int rc;
 
+    if (s->error != 0)
+        return s->error;
     errno = 0;
     if (!sqlite3_stmt_busy(q)) /* it begins: its rows have this time together */
         s->deadline_ms = clock_now().mono_ms + QUERY_MS;
@@ -213,6 +195,21 @@ int audit_store_step(struct audit_store *s, sqlite3_stmt *q)
     if (rc == -EIO && errno > 0)
         rc = -errno; /* a COMMIT does not keep the number */
     sqlite3_reset(q);
+    audit_store_fail(s, rc);
+    return rc;
+}
+
+void audit_store_fail(struct audit_store *s, int rc)
+{
+    if (s->writes && s->error == 0)
+        s->error = rc;
+}
+
+int audit_store_error(struct audit_store *s)
+{
+    const int rc = s->error;
+
+    s->error = 0;
     return rc;
 }
 
@@ -290,7 +287,7 @@ int audit_store_open(struct audit_store **out, const char *dir, uint64_t wal_byt
         return -ENOMEM;
     }
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* a lock for each allocation */
-    if (dir != NULL) {
+    if (dir) {
         snprintf(path, sizeof path, "%s/audit.db", dir);
         rc = wal_bytes > 0 ? make_database_file(dir, path) : access(path, R_OK) != 0 ? -errno : 0;
     }
@@ -312,11 +309,13 @@ int audit_store_open(struct audit_store **out, const char *dir, uint64_t wal_byt
         rc = makes ? create(s) : -ENOENT;
     if (rc >= 0 && wal_bytes > 0) {
         (void)sqlite3_file_control(s->db, "main", SQLITE_FCNTL_PERSIST_WAL, &yes);
+        /* FULL: NORMAL syncs the log at checkpoints alone, and a power cut takes all since then. */
         rc = audit_sql(s, NULL,
-                       "PRAGMA synchronous=NORMAL;PRAGMA cache_size=-4096;PRAGMA temp_store=MEMORY;"
+                       "PRAGMA synchronous=FULL;PRAGMA cache_size=-4096;PRAGMA temp_store=MEMORY;"
                        "PRAGMA wal_autocheckpoint=%llu;PRAGMA journal_size_limit=%llu",
                        (unsigned long long)(wal_bytes / 4096), (unsigned long long)wal_bytes);
     }
+    s->writes = wal_bytes > 0;
     if (rc >= 0) {
         *out = s;
         return 0;
@@ -340,8 +339,7 @@ void audit_store_close(struct audit_store *s)
     free(s);
 }
 
-/* The library makes every path a full one, which may lead through folders that are closed to
- * us. */
+/* The library makes every path a full one, which may lead through folders that are closed to us. */
 static int keep_path(sqlite3_vfs *vfs, const char *path, int n, char *out)
 {
     (void)vfs;
@@ -349,7 +347,8 @@ static int keep_path(sqlite3_vfs *vfs, const char *path, int n, char *out)
 }
 
 int audit_store_copy(struct audit_store *s, const char *path,
-                     void (*progress)(void *context, size_t done, size_t all), void *context)
+                     void (*progress)(const void *context, size_t done, size_t all),
+                     const void *context)
 {
     enum { PAGES = 1000 }; /* between two words about it */
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640), rc, step = 0;
@@ -376,7 +375,7 @@ int audit_store_copy(struct audit_store *s, const char *path,
     while (copy != NULL && (step = sqlite3_backup_step(copy, PAGES)) == SQLITE_OK)
         progress(context, (size_t)(sqlite3_backup_pagecount(copy) - sqlite3_backup_remaining(copy)),
                  (size_t)sqlite3_backup_pagecount(copy));
-    if (copy != NULL) {
+    if (copy) {
         rc = error_of(to, step);
         (void)sqlite3_backup_finish(copy);
     }
@@ -394,7 +393,7 @@ json_t *audit_json_text(const char *text)
     char buf[1024];
     struct str s;
 
-    if (v != NULL)
+    if (v)
         return v;
     str_init(&s, buf, sizeof buf);
     str_add_escaped(&s, text, strlen(text));
@@ -418,8 +417,8 @@ json_t *audit_windows_json(uint32_t code, enum kms_outcome outcome)
     /* clang-format on */
 }
 
-/* Appends a row: an object with a field for each column; "x[]" is JSON. */
-static void append_row(sqlite3_stmt *q, json_t *rows)
+/* Appends a row: an object with a field for each column; "x[]" is JSON. 0; -ENOMEM. */
+static int append_row(sqlite3_stmt *q, json_t *rows)
 {
     json_t *row = json_object(), *value;
 
@@ -427,11 +426,12 @@ static void append_row(sqlite3_stmt *q, json_t *rows)
         const char *name = sqlite3_column_name(q, i);
         const int type = sqlite3_column_type(q, i);
         const char *cell = (const char *)sqlite3_column_text(q, i);
-        size_t len = strcspn(name, "[");
+        const size_t len = strcspn(name, "[");
+        const bool is_json = strcmp(name + len, "[]") == 0;
 
         if (cell == NULL)
             value = json_null();
-        else if (strcmp(name + len, "[]") == 0)
+        else if (is_json)
             value = json_loads(cell, JSON_DECODE_ANY, NULL);
         else if (type == SQLITE_INTEGER)
             value = json_integer(sqlite3_column_int64(q, i));
@@ -439,26 +439,24 @@ static void append_row(sqlite3_stmt *q, json_t *rows)
             value = json_real(sqlite3_column_double(q, i));
         else
             value = audit_json_text(cell);
-        (void)json_object_setn_new(row, name, strcmp(name + len, "[]") == 0 ? len : strlen(name),
-                                   value);
+        (void)json_object_setn_new(row, name, is_json ? len : strlen(name), value);
     }
-    json_array_append_new(rows, row);
+    return json_array_append_new(rows, row) == 0 ? 0 : -ENOMEM;
 }
 
 int audit_query(struct audit_store *s, const char *sql, const char *text, json_t *rows)
 {
     sqlite3_stmt *q;
-    int rc = 0;
+    int rc = sql ? s->error : -ENOMEM;
 
-    for (; *sql != '\0' && rc == 0; sqlite3_finalize(q)) {
+    for (; rc == 0 && *sql != '\0'; sqlite3_finalize(q)) { /* out of memory, sql is NULL */
         rc = error_of(s->db, sqlite3_prepare_v2(s->db, sql, -1, &q, &sql));
         if (rc == 0 && text != NULL)
             sqlite3_bind_text(q, 1, text, -1, SQLITE_STATIC);
-        while (rc == 0 && (rc = audit_store_step(s, q)) == 1) {
-            append_row(q, rows);
-            rc = 0;
-        }
+        while (rc == 0 && (rc = audit_store_step(s, q)) == 1)
+            rc = rows ? append_row(q, rows) : 0;
     }
+    audit_store_fail(s, rc);
     return rc;
 }
 
@@ -499,7 +497,7 @@ int audit_ask(struct audit_store *s, const char *sql, long long most, json_t *na
         json_array_append_new(names, audit_json_text(name));
     }
     while (d->n == 0 && (rc = audit_store_step(s, q)) == 1 && most-- > 0)
-        append_row(q, rows);
+        (void)append_row(q, rows);
     if (rc < 0 && rc != -ETIMEDOUT && d->n == 0)
         diags_tell(d, "%s", sqlite3_errmsg(s->db));
     sqlite3_finalize(q);
@@ -518,11 +516,134 @@ int audit_sql(struct audit_store *s, long long *out, const char *fmt, ...)
     va_start(args, fmt);
     sql = sqlite3_vmprintf(fmt, args);
     va_end(args);
-    rc = audit_query(s, sql, NULL, rows);
-    if (out != NULL)
+    rc = audit_query(s, rows ? sql : NULL, NULL, rows);
+    if (out)
         json_object_foreach(json_array_get(rows, 0), key, value) out[n++] =
             json_integer_value(value);
     json_decref(rows);
     sqlite3_free(sql);
     return rc != 0 ? rc : n > 0;
+}
+
+/* --- is it what was recorded? --------------------------------------------------------
+ *
+ * The chain is made anew, segment by segment, each a statement. What retention removes meanwhile is
+ * no problem. */
+
+/* clang-format off */
+/* The first segment from a record on that has records, the first record of all, and what joins the
+ * chain with each record of the segment, as ledger.c has it. */
+static const char segment_sql[] =
+    "SELECT c.id,c.last,c.before,c.head,(SELECT min(id) FROM event),e.id,ms,"
+    "(SELECT digest('answer'" SQL_ANSWER ") FROM answer a WHERE a.id=e.answer),"
+    "iif(e.client NOTNULL,ifnull(b.digest,digest(n.digest,e.id)),NULL),"
+    "iif(e.suffix NOTNULL,digest(iif(typeof(e.suffix)='integer',s.name,e.suffix)),NULL),"
+    "asked,port,dns_id,bits,serial,real_ms,latency_us FROM"
+    " (SELECT * FROM chain WHERE id>=? AND last>=(SELECT ifnull(min(id),0) FROM event)"
+    " ORDER BY id LIMIT 1) c"
+    " LEFT JOIN event e ON e.id BETWEEN c.id AND c.last LEFT JOIN client n ON n.id=e.client"
+    " LEFT JOIN suffix s ON s.id=e.suffix LEFT JOIN blind b ON b.id=e.id ORDER BY e.id";
+enum { ID, LAST, BEFORE, HEAD, LEAST, RECORD };
+/* clang-format on */
+
+struct verifier {
+    struct audit_store *store;
+    struct chain *chain;
+    sqlite3_stmt *q;
+    const uint8_t *wanted;
+    struct audit_verified *out;
+    uint8_t head[CHAIN_HEAD]; /* of the segment, as it was recorded */
+    long long last;           /* of it */
+    bool began;               /* there was one before it, which is whole */
+};
+
+/* Its first record, or none: can it be the one behind the records so far? */
+static bool begin_segment(struct verifier *v)
+{
+    const long long least = sqlite3_column_int64(v->q, LEAST);
+    const uint8_t *before = sqlite3_column_blob(v->q, BEFORE);
+
+    if (least > v->out->last + 1) { /* what was before it was removed meanwhile */
+        v->out->first = least;
+        v->out->last = least - 1;
+        v->began = false;
+    }
+    v->last = sqlite3_column_int64(v->q, LAST);
+    if (sqlite3_column_int64(v->q, ID) != v->out->last + 1 || v->last <= v->out->last ||
+        v->last == INT64_MAX || /* or there is none behind it */
+        sqlite3_column_bytes(v->q, BEFORE) != CHAIN_HEAD ||
+        sqlite3_column_bytes(v->q, HEAD) != CHAIN_HEAD ||
+        (v->began && memcmp(v->out->head, before, CHAIN_HEAD) != 0))
+        return false;
+    memcpy(v->head, sqlite3_column_blob(v->q, HEAD), CHAIN_HEAD);
+    chain_begin(v->chain, before);
+    return true;
+}
+
+/* The next one. 1: its records are as recorded, or v->out says they are not; 0: none; -errno. */
+static int verify_segment(struct verifier *v)
+{
+    struct audit_verified *out = v->out;
+    bool whole = false;
+    int rc, n = 0;
+
+    sqlite3_bind_int64(v->q, 1, out->last + 1);
+    for (; (rc = audit_store_step(v->store, v->q)) == 1; n++) {
+        if (n == 0)
+            whole = begin_segment(v);
+        for (int i = RECORD; i < sqlite3_column_count(v->q); i++)
+            chain_sql(v->chain, sqlite3_column_value(v->q, i));
+        if (v->wanted == NULL || out->found > 0)
+            continue;
+        chain_head(v->chain, out->head);
+        if (memcmp(out->head, v->wanted, CHAIN_HEAD) == 0)
+            out->found = sqlite3_column_int64(v->q, RECORD);
+    }
+    if (rc < 0 || n == 0)
+        return rc;
+    chain_head(v->chain, out->head);
+    v->began = whole && memcmp(out->head, v->head, CHAIN_HEAD) == 0;
+    if (!v->began)
+        snprintf(out->broken, sizeof out->broken,
+                 "records %lld to %lld are not those that were recorded: some were changed, "
+                 "added or removed",
+                 out->last + 1, v->last);
+    out->last = v->last;
+    return 1;
+}
+
+int audit_verify(struct audit_store *store, const uint8_t *wanted,
+                 void (*tell)(const void *context, size_t done, size_t all), const void *context,
+                 struct audit_verified *out)
+{
+    struct verifier v = {.store = store, .chain = chain_new(), .wanted = wanted, .out = out};
+    json_t *rows = json_array();
+    long long ends[2] = {0};
+    int rc = v.chain ? audit_store_prepare(store, segment_sql, &v.q) : -ENOMEM;
+
+    if (rc == 0)
+        rc = audit_sql(store, ends,
+                       "SELECT ifnull(min(id),0),max(ifnull(max(id),0),"
+                       "(SELECT ifnull(max(last),0) FROM chain)) FROM event");
+    *out = (struct audit_verified){.first = ends[0], .last = ends[0] > 0 ? ends[0] - 1 : 0};
+    /* Not farther: of what comes meanwhile a segment is read while it grows. */
+    while (rc > 0 && out->last < ends[1] && out->broken[0] == '\0' && (rc = verify_segment(&v)) > 0)
+        if (tell)
+            tell(context, (size_t)out->last - (size_t)ends[0], (size_t)ends[1] - (size_t)ends[0]);
+    chain_free(v.chain);
+    if (rc == 0 && out->last < ends[1])
+        snprintf(out->broken, sizeof out->broken,
+                 "records %lld to %lld were added behind the end of the chain", out->last + 1,
+                 ends[1]);
+    if (rc >= 0 && out->broken[0] == '\0')
+        rc = audit_query(store,
+                         "SELECT name FROM client WHERE salt NOTNULL AND digest IS NOT "
+                         "digest(salt,name) LIMIT 1",
+                         NULL, rows);
+    if (json_array_size(rows) > 0)
+        snprintf(out->broken, sizeof out->broken,
+                 "client %s had another address when it was recorded",
+                 json_string_value(json_object_get(json_array_get(rows, 0), "name")));
+    json_decref(rows);
+    return rc < 0 ? rc : 0;
 }

@@ -3,8 +3,7 @@
  * store.h -- the audit's database: its file, the columns of its tables, SQL for who
  * reads it, and what its one writer needs.
  *
- * waymark-audit(5) documents the views; the tables are private and may change with
- * the format.
+ * waymark-audit(5) documents the views; the tables are private and may change with the format.
  */
 #ifndef AUDIT_STORE_H
 #define AUDIT_STORE_H
@@ -12,8 +11,9 @@
 #include <jansson.h>
 #include <stdint.h>
 
+#include "audit/chain.h"
 #include "base/compiler.h"
-#include "base/diag.h"
+#include "base/str.h"
 #include "wire/kms.h"
 
 /* clang-format off */
@@ -73,16 +73,16 @@
 
 struct audit_store; /* opaque */
 
-/* To write: makes the directory and the file if need be. wal_bytes: how long the log may
- * become before it is written into the database; 0: to read; dir NULL: an empty one. 0;
- * -ENOENT nothing to read; -EBADMSG with path and remedy in d; -errno, for the writer with
- * a sentence in d. */
+/* To write: makes the directory and the file if need be. wal_bytes: how long the log may become
+ * before it is written into the database; 0: to read; dir NULL: an empty one. 0; -ENOENT nothing to
+ * read; -EBADMSG with path and remedy in d; -errno, for the writer with a sentence in d. */
 int audit_store_open(struct audit_store **, const char *dir, uint64_t wal_bytes, struct diags *d);
 void audit_store_close(struct audit_store *);
 /* Writes a new file with what the database held when it began, whoever writes meanwhile.
  * progress: is told how many pages of how many are done. 0 or -errno: there is no file then. */
 int audit_store_copy(struct audit_store *, const char *path,
-                     void (*progress)(void *context, size_t done, size_t all), void *context);
+                     void (*progress)(const void *context, size_t done, size_t all),
+                     const void *context);
 
 /* --- to read ------------------------------------------------------------------------
  *
@@ -90,20 +90,32 @@ int audit_store_copy(struct audit_store *, const char *path,
  * sees the first, and after 5 s it is ended. So nothing that reads keeps the
  * daemon from writing its log into the database. */
 
-/* Runs statements, with the text as their parameter (NULL: it has none), and appends
- * their rows to the array (NULL: it has none). A column is a field; "x[]" is JSON and
- * becomes field x. Functions beside SQLite's own: within(address, prefix), public(address),
- * net(address), its /24 or /64.
- * 0; -ETIMEDOUT; -errno. */
+/* Runs statements, with the text as their parameter (NULL: it has none), and appends their rows to
+ * the array (NULL: it has none). A column is a field; "x[]" is JSON and becomes field x. Functions
+ * beside SQLite's own: within(address, prefix), public(address), net(address), its /24 or /64. 0;
+ * -ETIMEDOUT; -errno. */
 int audit_query(struct audit_store *, const char *sql, const char *text, json_t *rows);
-/* The same, with the numbers of its first row in out (NULL: it has none). 1; 0 it gave
- * none; -errno. */
+/* The same, with the numbers of its first row in out (or NULL). 1; 0 it gave none; -errno. */
 int audit_sql(struct audit_store *, long long *out, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* Somebody's own statement, which may only read: the names of its columns, and at most so many rows;
  * 1: there are more. -EINVAL with what is wrong in d; -ETIMEDOUT; 0. After it the store does
  * nothing else. */
 int audit_ask(struct audit_store *, const char *sql, long long most, json_t *names, json_t *rows,
               struct diags *d);
+
+/* Is the audit what was recorded? */
+struct audit_verified {
+    long long first, last; /* records; 0: there are none */
+    uint8_t head[CHAIN_HEAD];
+    long long found;  /* the record with which the wanted head ended; 0: none */
+    char broken[200]; /* the first problem; "": the chain is whole */
+};
+/* Reads all records, and makes the chain anew. wanted: a head that was told before, or NULL. tell:
+ * called now and then, with how many records are done, of all; may be NULL. A daemon may go on to
+ * write meanwhile. 0 or -errno. */
+int audit_verify(struct audit_store *, const uint8_t *wanted,
+                 void (*tell)(const void *context, size_t done, size_t all), const void *context,
+                 struct audit_verified *out);
 /* Text that may hold any octets, as a JSON string. */
 json_t *audit_json_text(const char *);
 
@@ -114,6 +126,10 @@ json_t *audit_windows_json(uint32_t code, enum kms_outcome);
 
 struct sqlite3_stmt;
 
+/* In a store that writes, the first error, perhaps one of the caller's own, is that of all statements
+ * behind it, until it is taken: 0 or -errno. */
+void audit_store_fail(struct audit_store *, int rc);
+int audit_store_error(struct audit_store *);
 /* A statement, which ends with the store; one step of it: 1 a row, 0 the end, and it can
  * be begun again. Or -errno. */
 int audit_store_prepare(struct audit_store *, const char *sql, struct sqlite3_stmt **);

@@ -16,7 +16,6 @@
 #include "audit/writer.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -29,13 +28,14 @@ enum { PAGE = 4096, BATCH = 32 << 20, CONTROL_ROOM = 1 << 20 /* of it, without q
 enum { BATCH_EARLY = 8 << 20 /* committed before its time */, BATCH_KEPT = 1 << 20 };
 enum { WAL_MOST = 16 << 20, WAL_LEAST = 256 << 10 };
 static const uint64_t minute_ms = 60000, hour_ms = 3600000, second_ns = 1000000000;
+static const int64_t day_ms = 86400000;
 static const uint64_t repeat_ns = 10000000000; /* a client resends within it */
 static const uint64_t interval_most_ms = 10000, busy_ms = 50, idle_ms = 200;
 
 struct audit_writer {
     struct audit_store *store;
     struct ledger *ledger;
-    struct audit_outputs *outputs; /* NULL: none */
+    struct audit_outputs *outputs;
     char forwarder[256];
     struct audit_limits limits;
     struct audit_ring *const *rings;
@@ -44,7 +44,7 @@ struct audit_writer {
     /* What was seen lately, found by a hash: a question, until it is no repeat; a client, until
      * it has saved up all it may. What is new takes the place of its set that ends first: a
      * flood of new things makes the table forget, and no more. */
-    struct recent {
+    _Alignas(64) struct recent { /* a set is a cache line */
         uint64_t hash, until_ns; /* monotonic */
     } seen[SEEN_SETS][WAYS];
     uint8_t *batch;
@@ -52,6 +52,8 @@ struct audit_writer {
     uint64_t lost, lost_from_ms; /* not yet in a gap record; since when */
     uint64_t drained_ms;         /* by the wall clock: what is lost came later */
     uint64_t age_ms;             /* when to look for what is old */
+    int64_t clock_ms;            /* the wall clock was so far ahead of the monotonic one */
+    uint64_t doubt_ms;           /* by its time nothing is removed before then, monotonic */
     uint64_t head_ms;            /* when to tell the head of the chain; 0: not known yet */
     long long version;           /* of the database, without our own changes */
     bool pruning;                /* there may be more to remove */
@@ -65,6 +67,7 @@ struct audit_writer {
 
 static void writer_free(struct audit_writer *w)
 {
+    audit_outputs_free(w->outputs);
     ledger_free(w->ledger);
     audit_store_close(w->store);
     free(w->batch);
@@ -75,15 +78,18 @@ int audit_writer_open(struct audit_writer **out, const char *dir, const char *ho
                       const struct audit_limits *limits, struct audit_ring *const *rings, int n,
                       struct diags *d)
 {
-    struct audit_writer *w = calloc(1, sizeof *w);
+    struct audit_writer *w = aligned_alloc(_Alignof(struct audit_writer), sizeof *w);
     uint64_t wal = limits->max_size / 16; /* the log beside the database */
+    long long newest = 0;
     int rc = -ENOMEM;
 
     if (w == NULL)
         return rc;
+    memset(w, 0, sizeof *w);
     wal = wal > WAL_MOST ? WAL_MOST : wal < WAL_LEAST ? WAL_LEAST : wal;
     w->batch = aligned_alloc(PAGE, BATCH);
-    if (w->batch != NULL)
+    w->outputs = audit_outputs_new(dir);
+    if (w->batch && w->outputs)
         rc = audit_store_open(&w->store, dir, wal, d);
     if (rc == 0)
         rc = ledger_new(&w->ledger, w->store, w->forwarder);
@@ -96,6 +102,14 @@ int audit_writer_open(struct audit_writer **out, const char *dir, const char *ho
     w->n_rings = n;
     pthread_mutex_init(&w->lock, NULL);
     audit_writer_limits(w, limits);
+    /* A clock that went ahead within a day of the newest record is still doubted: then what was a day
+     * before that is older, by more than the hour in which there is a record. */
+    (void)audit_sql(
+        w->store, &newest,
+        "SELECT min(ms,ifnull((SELECT e.ms+26*3600000 FROM chain c JOIN event e ON e.id="
+        "c.id WHERE e.ms<n.ms-24*3600000 ORDER BY c.id DESC LIMIT 1),ms)) "
+        "FROM event n ORDER BY id DESC LIMIT 1");
+    w->clock_ms = newest > 0 ? newest : INT64_MAX;
     *out = w;
     return 0;
 }
@@ -108,9 +122,9 @@ void audit_writer_limits(struct audit_writer *w, const struct audit_limits *limi
     w->age_ms = 0;
 }
 
-void audit_writer_outputs(struct audit_writer *w, struct audit_outputs *outputs)
+struct audit_outputs *audit_writer_outputs(struct audit_writer *w)
 {
-    w->outputs = outputs;
+    return w->outputs;
 }
 
 static uint64_t *seen_until(struct audit_writer *w, const void *key, size_t len)
@@ -226,102 +240,94 @@ void audit_writer_control(struct audit_writer *w, enum audit_kind kind, struct n
     w->len += audit_record_size(record->len);
 }
 
-/* Whoever else has written since (to forget a client, to remove records) may have changed what
- * the ledger remembers. */
-static int begin_transaction(struct audit_writer *w)
+/* Who has written since (to forget a client, to prune) may have changed what the ledger knows. */
+static void begin_transaction(struct audit_writer *w)
 {
-    long long version;
-    int rc = audit_sql(w->store, &version, "BEGIN IMMEDIATE;PRAGMA data_version");
+    long long version = w->version;
 
-    if (rc < 0)
-        return rc;
+    (void)audit_store_error(w->store);
+    (void)audit_sql(w->store, &version, "BEGIN IMMEDIATE;PRAGMA data_version");
     if (version != w->version)
         ledger_clear(w->ledger);
     w->version = version;
-    return 0;
+    audit_outputs_save(w->outputs, w->store);
 }
 
-/* The end of a transaction in which rc was returned: all of it, or nothing and what was
- * learnt in it is forgotten. */
-static int end_transaction(struct audit_writer *w, int rc)
+/* All of it, or after an error nothing, and what was learnt in it is forgotten. */
+static int end_transaction(struct audit_writer *w)
 {
-    long long pages[2]; /* in use, free */
+    long long n[3]; /* pages in use, free; the newest record */
+    int rc;
 
-    if (rc == 0)
-        rc = audit_sql(w->store, NULL, "COMMIT");
-    if (rc != 0) {
+    ledger_save(w->ledger);
+    (void)audit_sql(w->store, NULL, "COMMIT");
+    if ((rc = audit_store_error(w->store)) != 0) {
         (void)audit_sql(w->store, NULL, "ROLLBACK"); /* may be done */
         ledger_clear(w->ledger);
         return rc;
     }
-    if (audit_sql(w->store, pages,
-                  "SELECT page_count-freelist_count,freelist_count "
-                  "FROM pragma_page_count,pragma_freelist_count") != 1)
+    if (audit_sql(w->store, n,
+                  "SELECT page_count-freelist_count,freelist_count,(SELECT ifnull(max(id),0) "
+                  "FROM event) FROM pragma_page_count,pragma_freelist_count") != 1)
         return 0;
-    w->stats.store_bytes = (uint64_t)pages[0] * PAGE;
+    w->stats.store_bytes = (uint64_t)n[0] * PAGE;
+    audit_outputs_saved(w->outputs, n[2]);
     /* A file that has become much too large gives back what it does not need. */
-    if (pages[1] > FREE_PAGES && pages[1] > pages[0] / 8)
+    if (n[1] > FREE_PAGES && n[1] > n[0] / 8)
         (void)audit_sql(w->store, NULL, "PRAGMA incremental_vacuum(2000)");
     return 0;
 }
 
-/* A record of the head of the chain, which goes to all outputs: kept elsewhere, it proves what
- * was here before. */
-static int tell_head(struct audit_writer *w, struct now now)
+/* A control record, within a transaction; n and at_ms are those of a gap or prune. */
+static void add_record(struct audit_writer *w, enum audit_kind kind, struct now now, uint64_t n,
+                       uint64_t at_ms, const char *text)
 {
-    struct audit_event e = {.kind = AUDIT_HEAD, .wall_ms = now.wall_ms};
-    int rc = ledger_head(w->ledger, e.text, sizeof e.text);
+    struct audit_event *e = &w->event;
 
-    return rc == 0 ? ledger_add(w->ledger, &e, NULL) : rc < 0 ? rc : 0;
+    *e = (struct audit_event){
+        .kind = (uint8_t)kind, .wall_ms = now.wall_ms, .lost = n, .lost_from_ms = at_ms};
+    snprintf(e->text, sizeof e->text, "%s", text);
+    ledger_add(w->ledger, e, NULL);
 }
 
 /* True when nothing is left to be committed. */
 static bool commit(struct audit_writer *w, struct now now)
 {
-    const struct audit_event gap = {.kind = AUDIT_GAP,
-                                    .wall_ms = now.wall_ms,
-                                    .lost = w->lost,
-                                    .lost_from_ms = w->lost_from_ms};
     unsigned long long recorded, counted = 0;
     const struct audit_record *record;
+    char head[128];
     int rc;
 
     w->attempt_ms = now.mono_ms;
     if (w->head_ms == 0)
         w->head_ms = now.mono_ms + hour_ms;
     if (w->len == 0 && w->lost == 0 && now.mono_ms < w->head_ms &&
-        (w->outputs == NULL || !audit_outputs_changed(w->outputs)))
+        !audit_outputs_changed(w->outputs))
         return true;
     w->committed = true;
-    rc = begin_transaction(w);
-    for (size_t i = 0; i < w->len && rc == 0; i += audit_record_size(record->len)) {
+    begin_transaction(w);
+    for (size_t i = 0; i < w->len; i += audit_record_size(record->len)) {
         record = (const void *)(w->batch + i);
         audit_event_unpack(&w->event, (const void *)&record->event, record->len);
-        rc = ledger_add(w->ledger, &w->event, record);
+        ledger_add(w->ledger, &w->event, record);
         counted += w->event.counted;
     }
     recorded = w->stats.pending - counted;
-    if (rc == 0 && w->lost > 0)
-        rc = ledger_add(w->ledger, &gap, NULL);
-    if (rc == 0 && w->head_ms != 0 && now.mono_ms >= w->head_ms)
-        rc = tell_head(w, now);
-    if (rc == 0 && w->outputs != NULL)
-        rc = audit_outputs_save(w->outputs, w->store, w->ledger, now);
-    if (rc == 0)
-        rc = ledger_save(w->ledger);
-    if (rc == 0)
-        rc = audit_sql(w->store, NULL,
-                       "UPDATE meta SET value=value+CASE name WHEN 'recorded' THEN %llu "
-                       "WHEN 'counted' THEN %llu WHEN 'dropped' THEN %llu ELSE 0 END",
-                       recorded, counted, (unsigned long long)w->lost);
-    rc = end_transaction(w, rc);
+    if (w->lost > 0)
+        add_record(w, AUDIT_GAP, now, w->lost, w->lost_from_ms, "");
+    /* It goes to all outputs: kept elsewhere, it proves what was here before. */
+    if (now.mono_ms >= w->head_ms && ledger_head(w->ledger, head, sizeof head))
+        add_record(w, AUDIT_HEAD, now, 0, 0, head);
+    (void)audit_sql(w->store, NULL,
+                    "UPDATE meta SET value=value+CASE name WHEN 'recorded' THEN %llu "
+                    "WHEN 'counted' THEN %llu WHEN 'dropped' THEN %llu ELSE 0 END",
+                    recorded, counted, (unsigned long long)w->lost);
+    rc = end_transaction(w);
     w->stats.last_error = -rc;
     if (rc != 0) {
         w->stats.commit_failures++;
         return false;
     }
-    if (w->outputs != NULL)
-        audit_outputs_saved(w->outputs, w->store);
     if (now.mono_ms >= w->head_ms)
         w->head_ms = now.mono_ms + hour_ms;
     w->stats.recorded += recorded;
@@ -329,8 +335,9 @@ static bool commit(struct audit_writer *w, struct now now)
     w->stats.pending = 0;
     w->stats.commits++;
     w->stats.last_commit_wall_ms = now.wall_ms;
-    if (w->len > BATCH_KEPT) /* a busy hour does not cost it for ever */
-        (void)madvise(w->batch, BATCH, MADV_DONTNEED);
+    /* A busy hour does not cost it for ever; while it lasts, its pages stay. */
+    if (w->len <= BATCH_KEPT)
+        (void)madvise(w->batch + BATCH_KEPT, BATCH - BATCH_KEPT, MADV_DONTNEED);
     w->lost = w->len = 0;
     return true;
 }
@@ -338,6 +345,24 @@ static bool commit(struct audit_writer *w, struct now now)
 static bool too_large(const struct audit_writer *w)
 {
     return w->stats.store_bytes > w->limits.max_size / 100 * 90;
+}
+
+/* Outputs that lack what goes up to that record go on behind; a record for each tells the gap. */
+static void skip_removed(struct audit_writer *w, struct now now, long long last)
+{
+    json_t *rows = json_array(), *row;
+    char sql[256];
+    size_t i;
+
+    snprintf(sql, sizeof sql,
+             "SELECT 'removed before '||substr(name,1,90)||' got them' AS text,%lld-sequence AS n"
+             " FROM output WHERE n>0;UPDATE output SET sequence=max(sequence,%lld)",
+             last, last);
+    (void)audit_query(w->store, sql, NULL, rows);
+    json_array_foreach(rows, i, row)
+        add_record(w, AUDIT_GAP, now, (uint64_t)json_integer_value(json_object_get(row, "n")), 0,
+                   json_string_value(json_object_get(row, "text")));
+    json_decref(rows);
 }
 
 /* Removes the oldest events: those that are too old, and a part of those that are too
@@ -348,52 +373,49 @@ static int prune(struct audit_writer *w, struct now now, const char *by)
 {
     static const char *const tables[] = {"client_suffix", "client", "suffix",
                                          "host",          "rule",   "hour"};
-    struct audit_event e = {.kind = AUDIT_PRUNE, .wall_ms = now.wall_ms};
     const long long wall_ms = (long long)now.wall_ms;
-    const bool hourly = now.mono_ms >= w->age_ms;
+    const bool hourly = now.mono_ms >= w->age_ms, doubts = now.mono_ms < w->doubt_ms;
+    const long long young_ms = doubts ? 0 : wall_ms - (long long)w->limits.retention_ms;
     long long cut[3] = {0}; /* the first that stays; of the others the last ms, how many */
-    int rc = begin_transaction(w);
+    int rc;
 
-    if (rc == 0) /* while the last record is there, which may go */
-        rc = ledger_cut(w->ledger);
-    if (rc == 0)
-        rc = audit_sql(
-            w->store, cut,
-            "WITH all_of AS(SELECT min(id) AS a,max(id) AS z FROM event),"
-            "old AS(SELECT a,z,ifnull((SELECT id FROM event WHERE id<a+%d AND ms>=%lld ORDER BY id "
-            "LIMIT 1),min(a+%d,z+1)) AS young FROM all_of)"
-            "SELECT stays,max(ms),count(*) FROM event,(SELECT CASE"
-            /* Whole segments of the chain, so that what is left can be verified. */
-            " WHEN young>z THEN young"
-            " WHEN young=a AND %d THEN (SELECT min(id) FROM chain WHERE id>=a+min((z-a)/50,%d))"
-            " ELSE (SELECT max(id) FROM chain WHERE id<=young) END AS stays FROM old)WHERE "
-            "id<stays",
-            STEP, wall_ms - (long long)w->limits.retention_ms, STEP, too_large(w), STEP);
-    if (rc > 0)
-        rc = audit_sql(w->store, NULL,
-                       "DELETE FROM event WHERE id<%lld;DELETE FROM answer WHERE id<%lld "
-                       "AND id NOT IN(SELECT told FROM host);DELETE FROM blind WHERE id<%lld;"
-                       "DELETE FROM chain WHERE id<%lld AND id<(SELECT max(id) FROM chain)",
-                       cut[0], cut[0] - LEDGER_SHARED, cut[0], cut[0]);
-    snprintf(e.text, sizeof e.text, "%s", by);
-    e.lost_from_ms = (uint64_t)cut[1];
-    e.lost = (uint64_t)cut[2];
-    if (rc == 0 && e.lost > 0)
-        rc = ledger_add(w->ledger, &e, NULL);
-    if (rc == 0)
-        rc = ledger_save(w->ledger);
+    begin_transaction(w);
+    ledger_cut(w->ledger); /* while the last record is there, which may go */
+    (void)audit_sql(
+        w->store, cut,
+        "WITH all_of AS(SELECT min(id) AS a,max(id) AS z FROM event),"
+        /* A time ahead of the clock, which was wrong once, says nothing. */
+        "sane AS(SELECT a,z,ifnull((SELECT id FROM event WHERE id<a+%d AND ms BETWEEN %lld AND %lld"
+        " ORDER BY id LIMIT 1),min(a+%d,z+1)) AS young FROM all_of),"
+        "old AS(SELECT a,z,ifnull((SELECT max(id)+1 FROM event WHERE id>=a AND id<sane.young AND "
+        "ms<%lld),a) AS young FROM sane)"
+        "SELECT stays,max(ms),count(*) FROM event,(SELECT CASE"
+        /* Whole segments of the chain, so that what is left can be verified. */
+        " WHEN young>z THEN young"
+        " WHEN young=a AND %d THEN (SELECT min(id) FROM chain WHERE id>=a+min((z-a)/50,%d))"
+        " ELSE (SELECT max(id) FROM chain WHERE id<=young) END AS stays FROM old)WHERE id<stays",
+        STEP, young_ms, wall_ms, STEP, young_ms, too_large(w), STEP);
+    if (cut[2] > 0) {
+        (void)audit_sql(w->store, NULL,
+                        "DELETE FROM event WHERE id<%lld;DELETE FROM answer WHERE id<%lld "
+                        "AND id NOT IN(SELECT told FROM host);DELETE FROM blind WHERE id<%lld;"
+                        "DELETE FROM chain WHERE id<%lld AND id<(SELECT max(id) FROM chain)",
+                        cut[0], cut[0] - LEDGER_SHARED, cut[0], cut[0]);
+        add_record(w, AUDIT_PRUNE, now, (uint64_t)cut[2], (uint64_t)cut[1], by);
+        skip_removed(w, now, cut[0] - 1);
+    }
     /* Those that were last touched before then, and that no event names. */
-    for (size_t i = 0; i < ARRAY_LEN(tables) && rc == 0 && hourly; i++)
-        rc = audit_sql(w->store, NULL, "DELETE FROM %s WHERE last<%lld%s", tables[i],
-                       wall_ms - (long long)w->limits.ledger_retention_ms,
-                       i == 0 ? "" : " AND event<ifnull((SELECT min(id) FROM event),1)");
-    rc = end_transaction(w, rc);
-    w->pruning = rc == 0 && e.lost > 0;
+    for (size_t i = 0; i < ARRAY_LEN(tables) && hourly && !doubts; i++)
+        (void)audit_sql(w->store, NULL, "DELETE FROM %s WHERE last<%lld%s", tables[i],
+                        wall_ms - (long long)w->limits.ledger_retention_ms,
+                        i == 0 ? "" : " AND event<ifnull((SELECT min(id) FROM event),1)");
+    rc = end_transaction(w);
+    w->pruning = rc == 0 && cut[2] > 0;
     if (rc != 0) {
         w->age_ms = now.mono_ms + minute_ms;
         return rc;
     }
-    w->stats.pruned += e.lost;
+    w->stats.pruned += (uint64_t)cut[2];
     if (hourly) {
         ledger_clear(w->ledger);
         w->age_ms = now.mono_ms + hour_ms;
@@ -409,6 +431,7 @@ int audit_writer_prune(struct audit_writer *w, struct now now, uint64_t before_m
     w->limits.retention_ms = now.wall_ms > before_ms ? now.wall_ms - before_ms : 0;
     w->limits.max_size = UINT64_MAX;
     w->age_ms = UINT64_MAX; /* the ledger stays */
+    w->doubt_ms = 0;
     do
         rc = prune(w, now, by);
     while (rc == 0 && w->pruning);
@@ -417,73 +440,79 @@ int audit_writer_prune(struct audit_writer *w, struct now now, uint64_t before_m
 }
 
 /* clang-format off */
-#define OF_CLIENT \
-    "WITH RECURSIVE story(row) AS(SELECT event FROM client WHERE name=?1" \
+/* The records of a client, and whether it has a row; in the end those without one, which have its
+ * address, if there are such. */
+#define FORGET(how) \
+    "CREATE TEMP TABLE story AS WITH RECURSIVE story(row) AS(SELECT event FROM client WHERE name=?1" \
     " UNION ALL SELECT e.previous FROM story JOIN event e ON e.id=row)" \
-    "SELECT e.id AS id,ms,ms>=%llu AND ms<%llu AS gone FROM story JOIN event e ON e.id=row"
-/* Records of a client without a row have its address, if there are such. */
-#define TEXTS \
-    "UPDATE event SET client='forgotten' WHERE client=?1 AND ms>=%llu AND ms<%llu" \
-    " AND EXISTS(SELECT 1 FROM client WHERE name='(other)')"
-static const char forget_begin[] =
-    "CREATE TEMP TABLE story AS " OF_CLIENT ";CREATE INDEX temp.by_gone ON story(gone,id);"
-    "CREATE TEMP TABLE own AS SELECT id FROM client WHERE name=?1";
-static const char forget_all[] = "UPDATE client SET name='forgotten-'||id,salt=NULL WHERE name=?1";
+    "SELECT e.id AS id,ms,ms>=since AND ms<until AS gone FROM span,story JOIN event e ON e.id=row;" \
+    "CREATE INDEX temp.by_gone ON story(gone,id);" \
+    "CREATE TEMP TABLE own AS SELECT id FROM client WHERE name=?1;" how \
+    "UPDATE event SET client='forgotten' FROM span WHERE client=?1 AND ms>=since AND ms<until" \
+    " AND EXISTS(SELECT 1 FROM client WHERE name='(other)');" \
+    "SELECT changes()+(SELECT count(*) FROM story WHERE gone) AS records," \
+    "(SELECT count(*) FROM own) AS rows"
+static const char forget_all[] =
+    FORGET("UPDATE client SET name='forgotten-'||id,salt=NULL WHERE name=?1;");
 /* Two stories: those that are forgotten get a row of their own. In the chain stands for each record what its
  * digest made of it; the digest goes, which would tell whose they are. */
-static const char forget_part[] =
-    "INSERT OR IGNORE INTO blind"
-    " SELECT s.id,digest(digest,s.id) FROM story s,client c WHERE c.name=?1;"
+static const char forget_part[] = FORGET(
+    "DELETE FROM story WHERE NOT EXISTS(SELECT 1 FROM story WHERE gone);"
+    "INSERT OR IGNORE INTO blind SELECT s.id,digest(digest,s.id) FROM story s,client c WHERE c.name=?1;"
     "INSERT INTO client(name,digest,first,last,event)"
     " SELECT 'forgotten-'||(SELECT seq+1 FROM sqlite_sequence WHERE name='client'),"
-    "randomblob(16),min(ms),max(ms),max(id) FROM story WHERE gone;"
+    "randomblob(16),min(ms),max(ms),max(id) FROM story WHERE gone GROUP BY gone;"
     "UPDATE event SET client=(SELECT max(id) FROM client)"
     " WHERE id IN(SELECT id FROM story WHERE gone);"
     "UPDATE event SET previous=ifnull((SELECT max(s.id) FROM story s WHERE s.id<event.id"
     " AND s.gone=(SELECT gone FROM story o WHERE o.id=event.id)),0)"
     " WHERE id IN(SELECT id FROM story);"
     "UPDATE client SET salt=NULL,digest=randomblob(16),"
-    "event=ifnull((SELECT max(id) FROM story WHERE NOT gone),0) WHERE name=?1";
+    "event=ifnull((SELECT max(id) FROM story WHERE NOT gone),0)"
+    " WHERE name=?1 AND EXISTS(SELECT 1 FROM story);");
 /* clang-format on */
 
 int audit_writer_forget(struct audit_writer *w, struct now now, const char *name, uint64_t since_ms,
                         uint64_t until_ms, const char *by, uint64_t *records)
 {
     const bool all = since_ms == 0 && until_ms == 0;
-    const unsigned long long since = since_ms, until = until_ms > 0 ? until_ms : INT64_MAX;
-    struct audit_event e = {.kind = AUDIT_FORGET, .wall_ms = now.wall_ms};
-    long long n[3] = {0}; /* records of its row, its rows, other records */
-    char sql[2048];
-    int rc = audit_sql(w->store, NULL, "PRAGMA secure_delete=ON");
+    json_t *rows = json_array();
+    json_int_t n = 0, has_row = 0;
+    char text[128];
+    int rc;
 
-    if (rc == 0)
-        rc = begin_transaction(w);
-    snprintf(sql, sizeof sql, forget_begin, since, until);
-    if (rc == 0)
-        rc = audit_query(w->store, sql, name, NULL);
-    if (rc == 0)
-        rc = audit_sql(w->store, n,
-                       "SELECT (SELECT count(*) FROM story WHERE gone),count(*) FROM own");
-    if (rc > 0 && n[all ? 1 : 0] > 0)
-        rc = audit_query(w->store, all ? forget_all : forget_part, name, NULL);
-    snprintf(sql, sizeof sql, TEXTS, since, until);
-    if (rc >= 0)
-        rc = audit_query(w->store, sql, name, NULL);
-    if (rc == 0)
-        rc = audit_sql(w->store, n + 2, "SELECT changes()");
-    *records = (uint64_t)(n[0] + n[2]);
-    if (rc > 0 && *records == 0 && (!all || n[1] == 0))
-        rc = -ENOENT;
-    snprintf(e.text, sizeof e.text, "%llu records of a client%s, by %.64s",
-             (unsigned long long)*records, all ? "" : " in a span of time", by);
-    if (rc > 0)
-        rc = ledger_add(w->ledger, &e, NULL);
-    if (rc == 0)
-        rc = ledger_save(w->ledger);
-    rc = end_transaction(w, rc);
+    begin_transaction(w);
+    (void)audit_sql(w->store, NULL,
+                    "PRAGMA secure_delete=ON;"
+                    "CREATE TEMP TABLE span AS SELECT %llu AS since,%llu AS until",
+                    (unsigned long long)since_ms,
+                    (unsigned long long)(until_ms > 0 ? until_ms : INT64_MAX));
+    (void)audit_query(w->store, all ? forget_all : forget_part, name, rows);
+    (void)json_unpack(json_array_get(rows, 0), "{s:I,s:I}", "records", &n, "rows", &has_row);
+    json_decref(rows);
+    *records = (uint64_t)n;
+    if (n == 0 && !(all && has_row > 0))
+        audit_store_fail(w->store, -ENOENT);
+    snprintf(text, sizeof text, "%lld records of a client%s, by %.64s", n,
+             all ? "" : " in a span of time", by);
+    add_record(w, AUDIT_FORGET, now, 0, 0, text);
+    rc = end_transaction(w);
     if (rc == 0) /* nor shall the log keep it */
         (void)audit_sql(w->store, NULL, "PRAGMA wal_checkpoint(TRUNCATE)");
     return rc;
+}
+
+/* A clock that is moved ahead by more than a day, or is so far behind the newest record, may be
+ * wrong, and what is removed does not come back: somebody has a day to correct it. */
+static void watch_clock(struct audit_writer *w, struct now now)
+{
+    int64_t ahead = (int64_t)(now.wall_ms - now.mono_ms);
+
+    if (w->step_ms == 0 && w->clock_ms != INT64_MAX)
+        w->clock_ms -= (int64_t)now.mono_ms; /* of the newest record, until now */
+    if (w->clock_ms < ahead - day_ms)
+        w->doubt_ms = now.mono_ms + (uint64_t)day_ms;
+    w->clock_ms = ahead;
 }
 
 uint64_t audit_writer_step(struct audit_writer *w, struct now now, bool flush)
@@ -492,6 +521,7 @@ uint64_t audit_writer_step(struct audit_writer *w, struct now now, bool flush)
     uint64_t took = now.mono_ms > due ? now.mono_ms - due : 0, next;
     bool any, done = true;
 
+    watch_clock(w, now);
     /* A commit that took more than half of the interval doubles it; quick ones bring it back. */
     if (w->committed && took > interval / 2)
         interval = interval * 2 < interval_most_ms ? interval * 2 : interval_most_ms;
@@ -530,6 +560,8 @@ void audit_writer_stats(struct audit_writer *w, struct audit_writer_stats *out)
 
 void audit_writer_close(struct audit_writer *w, struct now now)
 {
+    audit_writer_step(w, now, true);
+    audit_outputs_end(w->outputs); /* they get what they can of the last records, too */
     audit_writer_step(w, now, true);
     writer_free(w);
 }

@@ -2,17 +2,15 @@
  *
  * writer.h -- takes events out of the rings, keeps events and ledger.
  *
- * One writer, in one thread that resolver/threads.c owns; it reads no clock. A step that
- * comes later than the one before asked for shows how long the commit took. A failed
- * commit is tried again; rings fill meanwhile, then drop and count, and a gap record says
- * so when the disk is back.
+ * One writer, in one thread that resolver/threads.c owns; it reads no clock. A step that comes
+ * later than the one before asked for shows how long the commit took. A failed commit is tried
+ * again; rings fill meanwhile, then drop and count, and a gap record says so when the disk is back.
  */
 #ifndef AUDIT_WRITER_H
 #define AUDIT_WRITER_H
 
+#include "audit/event.h"
 #include "audit/output.h"
-#include "base/number.h"
-#include "base/diag.h"
 
 struct audit_writer; /* opaque */
 
@@ -42,8 +40,8 @@ int audit_writer_open(struct audit_writer **, const char *dir, const char *host,
                       struct diags *d);
 void audit_writer_limits(struct audit_writer *,
                          const struct audit_limits *); /* after a reload; writer thread */
-/* Their cursors are kept in the database; borrowed until the end. */
-void audit_writer_outputs(struct audit_writer *, struct audit_outputs *);
+/* Its own, to be set and asked by any thread. */
+struct audit_outputs *audit_writer_outputs(struct audit_writer *);
 /* Drains, counts, commits if the interval is over or `flush`. Returns ms until the next step wants to run. */
 uint64_t audit_writer_step(struct audit_writer *, struct now, bool flush);
 /* A control record (start, stop, settings, policy): stored with the next commit. Writer thread. */

@@ -12,10 +12,7 @@
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <stdio.h>
 
-#include "base/compiler.h"
-#include "base/number.h"
 #include "base/str.h"
 
 static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -38,34 +35,31 @@ static int ip_parse(uint8_t ip[16], const char *text)
 int addr_parse(struct addr *out, const char *text, uint16_t port)
 {
     struct addr a = {.port = port};
-    char buf[ADDR_TEXT], *ip = buf, *digits = NULL, *scope, *end;
+    char buf[ADDR_TEXT], *ip = buf, *end, *scope;
     uint64_t number;
 
-    if (!str_copy(buf, sizeof buf, text))
-        return -EINVAL;
+    (void)str_copy(buf, sizeof buf, text); /* "" for one that is too long */
+    end = strchr(buf, buf[0] == '[' ? ']' : ':');
     if (buf[0] == '[') {
-        ip = buf + 1;
-        end = strchr(buf, ']');
-        if (end == NULL || (end[1] != '\0' && end[1] != ':'))
+        if (end == NULL)
             return -EINVAL;
-        digits = end[1] == ':' ? end + 2 : NULL;
-        *end = '\0';
-        if (strchr(ip, ':') == NULL) /* brackets are for IPv6 */
+        *end++ = '\0';
+        if (strchr(++ip, ':') == NULL) /* brackets are for IPv6 */
             return -EINVAL;
-    } else if ((end = strchr(buf, ':')) != NULL && strchr(end + 1, ':') == NULL) {
-        digits = end + 1; /* one colon alone is no IPv6 */
-        *end = '\0';
+    } else if (end && strchr(end + 1, ':')) {
+        end = NULL; /* one colon alone is no IPv6 */
     }
-    if (digits != NULL) {
-        if (number_parse(&number, digits, UINT16_MAX) != 0 || number == 0)
+    if (end && *end != '\0') {
+        if (*end != ':' || number_parse(&number, end + 1, UINT16_MAX) != 0 || number == 0)
             return -EINVAL;
+        *end = '\0';
         a.port = (uint16_t)number;
     }
     if ((scope = strchr(ip, '%')) != NULL)
         *scope++ = '\0';
     if (ip_parse(a.ip, ip) != 0)
         return -EINVAL;
-    if (scope != NULL) { /* of an interface that does not exist nothing can be sent */
+    if (scope) { /* of an interface that does not exist nothing can be sent */
         bool is_number = number_parse(&number, scope, UINT32_MAX) == 0;
 
         a.scope = is_number ? (uint32_t)number : if_nametoindex(scope);
@@ -104,6 +98,7 @@ const char *addr_print_port(const struct addr *a, char out[ADDR_TEXT])
 
 bool addr_is(const struct addr *a, enum addr_kind kind)
 {
+    enum { INSIDE = 8, V4_AT = 16 }; /* V4_AT: if the IPv4 address that stands there is, too */
     static const struct {
         struct prefix net;
         unsigned kinds;
@@ -119,11 +114,23 @@ bool addr_is(const struct addr *a, enum addr_kind kind)
         {V4(100, 64, 0, 0, 10), ADDR_PRIVATE},
         {{{0xfc}, 7}, ADDR_PRIVATE},
         {{{0xfe, 0x80}, 10}, ADDR_PRIVATE},
+        {V4(0, 0, 0, 0, 8), INSIDE},
+        {{{0xfe, 0xc0}, 10}, INSIDE},                          /* site-local, of RFC 3513 */
+        {{{0, 0x64, 0xff, 0x9b, 0, 1}, 48}, INSIDE},           /* RFC 8215: translators' own */
+        {{{0, 0x64, 0xff, 0x9b}, 96}, INSIDE | 12 * V4_AT},    /* RFC 6052 2.1 */
+        {{{0}, 96}, INSIDE | 12 * V4_AT},                      /* RFC 4291 2.5.5.1 */
+        {{{[8] = 0xff, [9] = 0xff}, 96}, INSIDE | 12 * V4_AT}, /* RFC 2765 2.1 */
+        {{{0x20, 0x02}, 16}, INSIDE | 2 * V4_AT},              /* RFC 3056 2: 6to4 */
     };
+    struct addr v4;
 
-    for (size_t i = 0; i < ARRAY_LEN(nets); i++)
-        if ((nets[i].kinds & kind) != 0 && prefix_contains(&nets[i].net, a->ip))
+    for (size_t i = 0; i < ARRAY_LEN(nets); i++) {
+        if ((nets[i].kinds & kind) == 0 || !prefix_contains(&nets[i].net, a->ip))
+            continue;
+        v4 = addr_from_octets(a->ip + nets[i].kinds / V4_AT, 4);
+        if (nets[i].kinds < V4_AT || addr_is(&v4, kind))
             return true;
+    }
     return false;
 }
 
@@ -151,48 +158,56 @@ unsigned addr_to_sockaddr(const struct addr *a, struct sockaddr_storage *out)
     return sizeof *v6;
 }
 
+struct addr addr_from_octets(const uint8_t *ip, size_t n)
+{
+    struct addr a = {.port = 0};
+
+    if (n == 4)
+        memcpy(a.ip, mapped, sizeof mapped);
+    memcpy(a.ip + sizeof a.ip - n, ip, n);
+    return a;
+}
+
 bool addr_from_sockaddr(struct addr *out, const struct sockaddr *sa)
 {
     const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)sa;
     const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)sa;
 
-    if (sa != NULL && sa->sa_family == AF_INET) {
-        *out = (struct addr){.port = ntohs(v4->sin_port)};
-        memcpy(out->ip, mapped, sizeof mapped);
-        memcpy(out->ip + 12, &v4->sin_addr, 4);
+    if (sa && sa->sa_family == AF_INET) {
+        *out = addr_from_octets((const uint8_t *)&v4->sin_addr, 4);
+        out->port = ntohs(v4->sin_port);
         return true;
     }
     if (sa == NULL || sa->sa_family != AF_INET6)
         return false;
-    *out = (struct addr){.port = ntohs(v6->sin6_port), .scope = v6->sin6_scope_id};
-    memcpy(out->ip, &v6->sin6_addr, 16);
+    *out = addr_from_octets((const uint8_t *)&v6->sin6_addr, 16);
+    out->port = ntohs(v6->sin6_port);
+    out->scope = v6->sin6_scope_id;
     return true;
 }
 
 const char *prefix_parse(struct prefix *out, const char *text)
 {
     static const char no[] = "is not an address or a prefix like 10.0.0.0/8, 2001:db8::/32";
-    struct prefix p = {.len = 128};
+    struct prefix p = {.len = 128}, net;
     char buf[PREFIX_TEXT], *slash;
-    uint8_t net[16];
     uint64_t len;
 
-    if (!str_copy(buf, sizeof buf, text))
-        return no;
+    (void)str_copy(buf, sizeof buf, text); /* "" for one that is too long */
     if ((slash = strchr(buf, '/')) != NULL)
         *slash = '\0';
     if (ip_parse(p.ip, buf) != 0)
         return no;
-    if (slash != NULL) {
+    if (slash) {
         unsigned before = strchr(buf, ':') == NULL ? 96 : 0; /* as the text counts */
 
         if (number_parse(&len, slash + 1, 128 - before) != 0)
             return no;
         p.len = (uint8_t)(len + before);
     }
-    memcpy(net, p.ip, sizeof net);
-    prefix_mask(net, p.len);
-    if (memcmp(net, p.ip, sizeof net) != 0)
+    net = p;
+    prefix_mask(net.ip, net.len);
+    if (!prefix_same(&net, &p))
         return "has bits behind its length; write the net's first address";
     *out = p;
     return NULL;
@@ -216,10 +231,24 @@ bool prefix_is_v4(const struct prefix *p)
 
 bool prefix_contains(const struct prefix *p, const uint8_t ip[16])
 {
-    unsigned whole = p->len / 8, bits = p->len % 8;
+    uint64_t net[2], is[2];
 
-    return memcmp(p->ip, ip, whole) == 0 &&
-           (bits == 0 || (p->ip[whole] ^ ip[whole]) >> (8 - bits) == 0);
+    memcpy(net, p->ip, sizeof net);
+    memcpy(is, ip, sizeof is);
+    net[0] = be64toh(net[0] ^ is[0]);
+    net[1] = be64toh(net[1] ^ is[1]);
+    if (p->len > 64 ? net[0] != 0 || net[1] >> (128 - p->len) != 0
+                    : p->len > 0 && net[0] >> (64 - p->len) != 0)
+        return false;
+    return p->len >= 96 || !ip_is_v4(ip); /* from there on both are, or neither */
+}
+
+bool prefix_any(const struct prefix *p, int n, const struct addr *a)
+{
+    for (; n > 0; p++, n--)
+        if (prefix_contains(p, a->ip))
+            return true;
+    return false;
 }
 
 void prefix_mask(uint8_t ip[16], unsigned len)

@@ -40,8 +40,8 @@ const char *addr_print_port(const struct addr *, char out[ADDR_TEXT]);
 bool ip_is_v4(const uint8_t ip[16]);
 #define addr_is_v4(a) ip_is_v4((a)->ip)
 /* 0.0.0.0 or ::; 127.0.0.0/8 or ::1; RFC 1918, 4193, 3927, 6598, loopback and link-local,
- * which is not a public address. */
-enum addr_kind { ADDR_ANY = 1, ADDR_LOOPBACK = 2, ADDR_PRIVATE = 4 };
+ * which is not a public address; what a host of this network may take for one of these, too. */
+enum addr_kind { ADDR_ANY = 1, ADDR_LOOPBACK = 2, ADDR_PRIVATE = 4, ADDR_INSIDE = 8 | 4 | 1 };
 bool addr_is(const struct addr *, enum addr_kind);
 #define addr_same_ip(a, b) (memcmp((a)->ip, (b)->ip, 16) == 0)
 bool addr_same(const struct addr *, const struct addr *); /* in scope and port, too */
@@ -50,14 +50,18 @@ bool addr_same(const struct addr *, const struct addr *); /* in scope and port, 
 unsigned addr_to_sockaddr(const struct addr *, struct sockaddr_storage *out);
 /* False (out untouched) for other families than the two, and for NULL. */
 bool addr_from_sockaddr(struct addr *out, const struct sockaddr *);
+/* Of the octets of a record or a packet, 4 or 16 of them; without a port. */
+struct addr addr_from_octets(const uint8_t *ip, size_t n);
 
 /* Reads "10.0.0.0/8", "2001:db8::/32", or an address alone (full length). NULL, or why it cannot
  * be, in words that follow the text. */
 const char *prefix_parse(struct prefix *out, const char *text);
 const char *prefix_print(const struct prefix *, char out[PREFIX_TEXT]);
-bool prefix_contains(const struct prefix *, const uint8_t ip[16]);
-#define prefix_same(a, b) (memcmp(a, b, sizeof(struct prefix)) == 0)
 /* IPv4 and IPv6 have nets of their own: ::/0 holds no IPv4 address. */
+bool prefix_contains(const struct prefix *, const uint8_t ip[16]);
+/* Is the address in one of n? */
+bool prefix_any(const struct prefix *, int n, const struct addr *);
+#define prefix_same(a, b) (memcmp(a, b, sizeof(struct prefix)) == 0)
 bool prefix_is_v4(const struct prefix *);
 /* Sets the host bits of ip to zero. */
 void prefix_mask(uint8_t ip[16], unsigned len);

@@ -8,6 +8,13 @@
 #include <stddef.h>
 
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
+/* A large variable of the packet path that is written before it is read: the compiler need not fill
+ * it with zeros first (-ftrivial-auto-var-init). */
+#if __has_attribute(uninitialized)
+#define UNINITIALIZED __attribute__((uninitialized))
+#else
+#define UNINITIALIZED
+#endif
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 /* The struct that a member lies in; for what libraries and intrusive lists hand back. */

@@ -9,15 +9,14 @@
 #include <search.h>
 
 #include "base/addr.h"
-#include "base/str.h"
 
-enum { NAMES = 64 }; /* words, or keys of a mapping, that a suggestion is looked for in */
+enum { WIDTH = 80 };
 
 const char *field_name(const struct field *f)
 {
     const char *dot = strchr(f->key, '.');
 
-    return dot != NULL ? dot + 1 : f->key;
+    return dot ? dot + 1 : f->key;
 }
 
 static bool is_key_of(const struct field *row, const struct field *map)
@@ -31,7 +30,7 @@ static bool is_key_of(const struct field *row, const struct field *map)
 
 const struct field *field_find(const struct field *map, const char *name)
 {
-    for (const struct field *row = map->rows; row->key != NULL; row++)
+    for (const struct field *row = map->rows; row->key; row++)
         if (strcmp(field_name(row), name) == 0 && is_key_of(row, map))
             return row;
     return NULL;
@@ -53,12 +52,12 @@ static void set_number(void *to, size_t size, uint64_t v)
     memcpy(to, LOW(v, size), size);
 }
 
-size_t field_count_of(const struct field *f, const void *base)
+static size_t count_of(const struct field *f, const void *base)
 {
     return (size_t)get_number((const char *)base + f->count_at, f->count_size);
 }
 
-const void *field_element(const struct field *f, const void *base, size_t i)
+static const void *element_of(const struct field *f, const void *base, size_t i)
 {
     const char *list = (const char *)base + f->at;
 
@@ -71,12 +70,11 @@ int form_problem_at(struct form *form, const struct yaml_node *node, bool at_key
                     ...)
 {
     static const struct yaml_node nowhere;
-    const struct yaml_node *at = node != NULL && !form->has_no_lines ? node : &nowhere;
+    const struct yaml_node *at = node && !form->has_no_lines ? node : &nowhere;
     va_list args;
 
     form->problems++;
-    if (form->rc == 0)
-        form->rc = -EINVAL;
+    form->rc = form->rc != 0 ? form->rc : -EINVAL;
     va_start(args, fmt);
     (void)diags_vadd(form->d, form->file, at_key ? at->key_line : at->line,
                      at_key ? at->key_column : at->column, fmt, args);
@@ -95,19 +93,14 @@ int form_wrong(struct form *form, const struct field *f, const struct yaml_node 
                const char *why)
 {
     return form_problem(form, node, form->is_option ? "--%s \"%.300s\" %s" : "%s: \"%.300s\" %s",
-                        f->key, node->text, why != NULL ? why : f->kind->wrong);
-}
-
-const struct unit *field_units(const struct field *f)
-{
-    return f->kind == &kind_size ? unit_size : f->kind == &kind_duration ? unit_time : unit_one;
+                        f->key, node->text, why ? why : f->kind->wrong);
 }
 
 static int read_number(struct form *form, const struct field *f, const struct yaml_node *node,
                        void *to)
 {
     char least[NUMBER_TEXT], most[NUMBER_TEXT], range[2 * NUMBER_TEXT + 48];
-    const struct unit *units = field_units(f);
+    const struct unit *units = f->kind->units;
     uint64_t v;
     int rc = units_parse(&v, node->text, units);
 
@@ -128,20 +121,17 @@ static int read_number(struct form *form, const struct field *f, const struct ya
 static int read_word(struct form *form, const struct field *f, const struct yaml_node *node,
                      void *to)
 {
-    const char *usable[NAMES + 1] = {NULL};
-    char list[512], meant[DIAG_MEANT];
+    char list[512];
     struct str s;
 
     str_init(&s, list, sizeof list);
-    for (size_t i = 0; f->words[i] != NULL && (f->max == 0 || i <= f->max - f->min); i++) {
+    for (size_t i = 0; f->words[i] && (f->max == 0 || i <= f->max - f->min); i++) {
         if (strcmp(f->words[i], node->text) == 0) {
             set_number(to, f->size, f->min + i);
             return 0;
         }
         str_addf(&s, "%s%s", i == 0 ? "is none of " : ", ", f->words[i]);
-        usable[i] = f->words[i];
     }
-    str_add(&s, diag_meant(node->text, usable, meant));
     return form_wrong(form, f, node, list);
 }
 
@@ -162,7 +152,7 @@ static int read_value(struct form *form, const struct field *f, const struct yam
     for (const char *p = node->text; *p != '\0'; p++)
         if ((unsigned char)*p < 0x20 || *p == 0x7f)
             why = "must not have control characters";
-    if (why != NULL)
+    if (why)
         return form_wrong(form, f, node, why);
     if ((copy = arena_strdup(form->arena, node->text)) == NULL)
         return form_no_memory(form);
@@ -183,18 +173,22 @@ static void print_value(const struct field *f, const void *from, FILE *out)
     else if (f->kind == &kind_text)
         yaml_print(out, *(const char *const *)from);
     else
-        fputs(units_print(get_number(from, f->size), field_units(f), text), out);
+        fputs(units_print(get_number(from, f->size), f->kind->units, text), out);
 }
 
-#define NO_DURATION "is not a duration like 300ms, 10s, 5m, 2h, 90d"
-#define NO_SIZE "is not a size like 64K, 64M, 1G"
-const struct field_kind kind_bool = {read_value, print_value, "is not yes or no", false},
-                        kind_text = {read_value, print_value, NULL, false},
-                        kind_prefix = {read_value, print_value, NULL, false},
-                        kind_word = {read_word, print_value, NULL, false},
-                        kind_count = {read_number, print_value, "is not a number", false},
-                        kind_size = {read_number, print_value, NO_SIZE, false},
-                        kind_duration = {read_number, print_value, NO_DURATION, false};
+/* clang-format off */
+const struct field_kind
+    kind_bool = {read_value, print_value, "is not yes or no", NULL, false},
+    kind_text = {read_value, print_value, NULL, NULL, false},
+    kind_prefix = {read_value, print_value, NULL, NULL, false},
+    kind_word = {read_word, print_value, NULL, NULL, false},
+    kind_count = {read_number, print_value, "is not a number", unit_one, false},
+    kind_size = {read_number, print_value, "is not a size like 64K, 64M, 1G", unit_size, false},
+    kind_duration = {read_number, print_value, "is not a duration like 300ms, 10s, 5m, 2h, 90d",
+                     unit_time, false},
+    kind_seconds = {read_number, print_value, "is not a duration in whole seconds like 300s, 5m, 1h",
+                    unit_seconds, false};
+/* clang-format on */
 
 static int check_shape(struct form *form, const struct field *f, const struct yaml_node *node)
 {
@@ -205,7 +199,7 @@ static int check_shape(struct form *form, const struct field *f, const struct ya
                                   f->size > 0 ? "an element of " : "", f->key);
     if (field_is_empty(node))
         return form_problem_key(form, node, "%s has no value%s", f->key,
-                                f->element != NULL      ? "; write [] for an empty list"
+                                f->element              ? "; write [] for an empty list"
                                 : f->kind == &kind_text ? "; write \"\" for an empty text"
                                                         : "");
     if (f->element == NULL)
@@ -237,14 +231,14 @@ static int read_list(struct form *form, const struct field *f, const struct yaml
     size_t all = many ? node->n : 1, n = 0;
     struct field e = *f->element;
     char *list = (f->flags & FIELD_INLINE) != 0 ? (char *)base + f->at
-                 : form->arena != NULL          ? arena_alloc(form->arena, (all + 1) * e.size)
+                 : form->arena                  ? arena_alloc(form->arena, (all + 1) * e.size)
                                                 : calloc(all + 1, e.size);
     void *seen = NULL; /* what the elements print, or their first keys */
     int rc = 0;
 
     if (list == NULL)
         return form_no_memory(form);
-    e.key = e.key != NULL ? e.key : f->key;
+    e.key = e.key ? e.key : f->key;
     for (; all > 0; all--, one = one->next) {
         char *text = NULL, **known = &text;
 
@@ -253,10 +247,10 @@ static int read_list(struct form *form, const struct field *f, const struct yaml
             continue;
         }
         if ((e.flags & FIELD_UNIQUE) != 0)
-            text = field_text_of(e.rows != NULL ? e.rows : &e, list + n * e.size);
-        if (text != NULL && (known = tsearch(text, &seen, compare_texts)) == NULL)
+            text = field_text_of(e.rows ? e.rows : &e, list + n * e.size);
+        if (text && (known = tsearch(text, &seen, compare_texts)) == NULL)
             free(text);
-        if (known != NULL && *known != text) {
+        if (known && *known != text) {
             free(text);
             rc = form_problem(form, one, "%s: %s is listed twice", f->key,
                               e.rows == NULL ? one->text : yaml_get(one, field_name(e.rows))->text);
@@ -264,7 +258,7 @@ static int read_list(struct form *form, const struct field *f, const struct yaml
             n++;
     }
     tdestroy(seen, free);
-    if (rc != 0 && form->arena != NULL)
+    if (rc != 0 && form->arena)
         return rc;
     if ((f->flags & FIELD_INLINE) == 0)
         *(void **)((char *)base + f->at) = list;
@@ -272,41 +266,28 @@ static int read_list(struct form *form, const struct field *f, const struct yaml
     return rc;
 }
 
-static int unknown_key(struct form *form, const struct field *map, const struct yaml_node *node)
-{
-    const char *names[NAMES + 1] = {NULL};
-    const struct field *other = NULL; /* the line slipped */
-    char meant[DIAG_MEANT];
-    size_t n = 0;
-
-    for (const struct field *row = map->rows; row->key != NULL; row++) {
-        if (is_key_of(row, map) && n < NAMES)
-            names[n++] = field_name(row);
-        else if (strcmp(node->key, field_name(row)) == 0 || strcmp(node->key, row->key) == 0)
-            other = row;
-    }
-    diag_meant(node->key, names, meant);
-    if (meant[0] == '\0' && other != NULL)
-        return form_problem_key(form, node, "unknown key \"%s\" in %s; write %s in %.*s", node->key,
-                                map->key, field_name(other), (int)strcspn(other->key, "."),
-                                other->key);
-    return form_problem_key(form, node, "unknown key \"%s\" in %s%s", node->key, map->key, meant);
-}
-
 static int read_map(struct form *form, const struct field *f, const struct yaml_node *node,
                     void *base)
 {
     int rc = 0;
 
-    for (const struct yaml_node *one = node->first; one != NULL; one = one->next)
-        if (field_find(f, one->key) == NULL)
-            rc = unknown_key(form, f, one);
-    for (const struct field *row = f->rows; row->key != NULL; row++) {
+    for (const struct yaml_node *one = node->first; one; one = one->next) {
+        char meant[DIAG_MEANT] = "";
+        unsigned best = 0;
+
+        if (field_find(f, one->key))
+            continue;
+        for (const struct field *row = f->rows; row->key; row++)
+            if (is_key_of(row, f))
+                diag_nearer(one->key, field_name(row), &best, meant);
+        rc = form_problem_key(form, one, "unknown key \"%s\" in %s%s", one->key, f->key, meant);
+    }
+    for (const struct field *row = f->rows; row->key; row++) {
         const struct yaml_node *one = yaml_get(node, field_name(row));
 
         if (!is_key_of(row, f))
             continue;
-        if (one != NULL)
+        if (one)
             rc = field_read(form, row, one, base) != 0 ? -EINVAL : rc;
         else if (row->fallback == NULL && row->computed == NULL)
             rc =
@@ -324,13 +305,13 @@ int field_read(struct form *form, const struct field *f, const struct yaml_node 
 
     if ((f->flags & FIELD_EMPTY) != 0 && field_is_empty(node))
         return 0;
-    if (f->kind != NULL && f->kind->whole)
+    if (f->kind && f->kind->whole)
         return f->kind->read(form, f, node, field);
     if (check_shape(form, f, node) != 0)
         return -EINVAL;
-    return f->kind != NULL   ? f->kind->read(form, f, node, field)
-           : f->rows != NULL ? read_map(form, f, node, field)
-                             : read_list(form, f, node, base);
+    return f->kind   ? f->kind->read(form, f, node, field)
+           : f->rows ? read_map(form, f, node, field)
+                     : read_list(form, f, node, base);
 }
 
 int field_read_text(struct form *form, const struct field *f, const char *text, void *base)
@@ -338,31 +319,34 @@ int field_read_text(struct form *form, const struct field *f, const char *text, 
     const struct yaml_node *node;
     int rc = yaml_read(&node, form->arena, NULL, text, strlen(text), NULL);
 
+    if (rc == -EINVAL)
+        return form_wrong(form, f, &(struct yaml_node){.text = text},
+                          "is not YAML: check its quotes and brackets");
     return rc == 0 ? field_read(form, f, node, base) : form_no_memory(form);
 }
 
 void field_print(const struct field *f, const void *base, FILE *out)
 {
     const void *field = (const char *)base + f->at;
-    const char *between = f->element != NULL ? "[" : "{";
+    const char *between = f->element ? "[" : "{";
 
-    if (f->kind != NULL) {
+    if (f->kind) {
         f->kind->print(f, field, out);
         return;
     }
-    for (size_t i = 0; f->element != NULL && i < field_count_of(f, base); i++) {
+    for (size_t i = 0; f->element && i < count_of(f, base); i++) {
         fputs(between, out);
-        field_print(f->element, field_element(f, base, i), out);
+        field_print(f->element, element_of(f, base, i), out);
         between = ", ";
     }
-    for (const struct field *row = f->rows; row != NULL && row->key != NULL; row++) {
+    for (const struct field *row = f->rows; row && row->key; row++) {
         if ((f->flags & FIELD_BRIEF) != 0 && field_is_default(row, field))
             continue;
         fprintf(out, "%s%s: ", between, field_name(row));
         field_print(row, field, out);
         between = ", ";
     }
-    fprintf(out, "%s%s", between[0] == ',' ? "" : between, f->element != NULL ? "]" : "}");
+    fprintf(out, "%s%s", between[0] == ',' ? "" : between, f->element ? "]" : "}");
 }
 
 char *field_text_of(const struct field *f, const void *base)
@@ -383,8 +367,29 @@ char *field_text_of(const struct field *f, const void *base)
 bool field_is_default(const struct field *f, const void *base)
 {
     char *text = field_text_of(f, base);
-    bool same = text != NULL && f->fallback != NULL && strcmp(text, f->fallback) == 0;
+    bool same = text && f->fallback && strcmp(text, f->fallback) == 0;
 
     free(text);
     return same;
+}
+
+void field_write(FILE *f, int indent, const char *key, const struct field *row, const void *base)
+{
+    const struct field *e = row->element;
+    size_t n = e ? count_of(row, base) : 0;
+    bool in_lines =
+        n > WIDTH || (n > 0 && (e->rows != NULL || (e->kind != NULL && e->kind->whole)));
+    char *line = in_lines ? NULL : field_text_of(row, base);
+
+    fprintf(f, "%*s%s:", indent, "", key);
+    if (line && (e == NULL || n == 0 || (size_t)indent + strlen(key) + 2 + strlen(line) <= WIDTH)) {
+        fprintf(f, " %s", line);
+        n = 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        fprintf(f, "\n%*s- ", indent + 2, "");
+        field_print(e, element_of(row, base, i), f);
+    }
+    fputc('\n', f);
+    free(line);
 }

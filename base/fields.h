@@ -9,10 +9,42 @@
 #ifndef BASE_FIELDS_H
 #define BASE_FIELDS_H
 
+#include <stdbool.h>
+
 #include "base/arena.h"
-#include "base/diag.h"
-#include "base/number.h"
-#include "base/yaml.h"
+#include "base/str.h"
+
+/* --- base/yaml.c: a YAML text as a tree of nodes with their places.
+ *
+ * One document; mappings, sequences and scalars. Refused, with line and column: anchors, aliases,
+ * tags, tabs as indentation, duplicate keys, keys that are no scalars, more than 32 levels, a NUL
+ * byte. */
+
+enum yaml_kind { YAML_SCALAR, YAML_MAP, YAML_LIST };
+
+struct yaml_node {
+    enum yaml_kind kind;
+    unsigned line, column; /* from 1 */
+    const char *key;       /* in a mapping: the key, else NULL */
+    unsigned key_line, key_column;
+    const char *text;               /* scalar: the value, never NULL, no NUL inside */
+    bool quoted;                    /* scalar: was quoted, so `yes` is a text */
+    size_t n;                       /* children */
+    struct yaml_node *first, *next; /* children in the order of the text */
+};
+
+/* Reads the document into the arena; problems are those of the file `name`. 0 and *root, or
+ * -EINVAL with at least one problem in d, or -ENOMEM. An empty text is an empty mapping. */
+int yaml_read(const struct yaml_node **root, struct arena *, const char *name, const char *text,
+              size_t len, struct diags *d);
+
+/* The child of a mapping, or NULL. */
+const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
+
+/* Writes text as one YAML scalar: plain where that reads back the same, else in double quotes. */
+void yaml_print(FILE *, const char *text);
+
+/* --- base/fields.c */
 
 struct field;
 struct form;
@@ -22,14 +54,15 @@ struct field_kind {
     /* 0, or -EINVAL with the problem told and the field as it was, or -ENOMEM. */
     int (*read)(struct form *, const struct field *, const struct yaml_node *, void *to);
     void (*print)(const struct field *, const void *from, FILE *); /* as YAML */
-    const char *wrong; /* what is said of a bad text: "is not yes or no" */
-    bool whole;        /* reads a node of any shape, and tells what is wrong with it */
+    const char *wrong;        /* what is said of a bad text: "is not yes or no" */
+    const struct unit *units; /* of a number */
+    bool whole;               /* reads a node of any shape, and tells what is wrong with it */
 };
 
 /* A bool; uint16_t to uint64_t, of which a duration is ms and a size octets; the same or
  * an enum; const char * in the form's arena; struct prefix. Folders add their own. */
-extern const struct field_kind kind_bool, kind_count, kind_duration, kind_size, kind_word;
-extern const struct field_kind kind_text, kind_prefix;
+extern const struct field_kind kind_bool, kind_count, kind_duration, kind_seconds, kind_size;
+extern const struct field_kind kind_word, kind_text, kind_prefix;
 
 enum field_flag {
     FIELD_UNIQUE = 1,    /* an element, or its first key, is in the list once */
@@ -97,16 +130,14 @@ int form_wrong(struct form *, const struct field *, const struct yaml_node *, co
  * -errno, told. */
 int field_read(struct form *, const struct field *, const struct yaml_node *, void *base);
 int field_read_text(struct form *, const struct field *, const char *text, void *base);
+/* The line of a key; a list that does not fit into it, or of mappings, has a line for each element. */
+void field_write(FILE *, int indent, const char *key, const struct field *, const void *base);
 /* Prints the field as YAML that stands in one line. */
 void field_print(const struct field *, const void *base, FILE *);
 /* The same as text that the caller frees, or NULL. */
 char *field_text_of(const struct field *, const void *base);
 /* Does it print as its default does? */
 bool field_is_default(const struct field *, const void *base);
-
-size_t field_count_of(const struct field *list, const void *base);
-const void *field_element(const struct field *list, const void *base, size_t i);
-const struct unit *field_units(const struct field *number);
 
 /* "cache.size" -> "size"; "forward" -> "forward". */
 const char *field_name(const struct field *);

@@ -16,8 +16,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/str.h"
-
 int file_read(const char *path, size_t max, char **out, size_t *len)
 {
     bool is_stdin = strcmp(path, "-") == 0;
@@ -29,17 +27,18 @@ int file_read(const char *path, size_t max, char **out, size_t *len)
     if (in == NULL)
         return -errno;
     text = open_memstream(&all, len);
-    while (text != NULL && n <= max && (got = fread(part, 1, sizeof part, in)) > 0) {
+    while (text && n <= max && (got = fread(part, 1, sizeof part, in)) > 0) {
         fwrite(part, 1, got, text);
         n += got;
     }
     if (n > max)
         rc = -EFBIG;
-    else if (text != NULL && ferror(in))
+    else if (text && ferror(in))
         rc = errno > 0 ? -errno : -EIO;
     if (!is_stdin)
         fclose(in);
-    if ((text == NULL || fclose(text) != 0) && rc == 0)
+    /* Out of memory, fclose() says nothing and leaves NULL. */
+    if ((text == NULL || fclose(text) != 0 || all == NULL) && rc == 0)
         rc = -ENOMEM;
     if (rc == 0)
         *out = all;
@@ -67,7 +66,7 @@ static int make_dir(const struct user_dir *dir, const struct passwd *owner, stru
                           dir->path, strerror(errno));
     if (!made && (stat(dir->path, &st) != 0 || !S_ISDIR(st.st_mode)))
         return diags_tell(d, "%s: %s is not a directory", dir->key, dir->path);
-    if (made && owner != NULL && lchown(dir->path, owner->pw_uid, owner->pw_gid) != 0)
+    if (made && owner && lchown(dir->path, owner->pw_uid, owner->pw_gid) != 0)
         return diags_tell(d, "%s: %s cannot be given to server.user: %s", dir->key, dir->path,
                           strerror(errno));
     return 0;
@@ -83,7 +82,7 @@ int user_become(const char *name, const struct user_dir *dirs, struct diags *d)
             "the user %s does not exist: make it (systemd-sysusers, after ./setup install; or "
             "useradd --system %s), or set another (-o server.user=; empty: stay root)",
             name, name);
-    for (; dirs->key != NULL; dirs++)
+    for (; dirs->key; dirs++)
         if (make_dir(dirs, pw, d) != 0)
             return -EINVAL;
     if (pw == NULL)
@@ -92,7 +91,5 @@ int user_become(const char *name, const struct user_dir *dirs, struct diags *d)
         setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) != 0 ||
         setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) != 0)
         return diags_tell(d, "cannot become the user %s: %s", name, strerror(errno));
-    if (pw->pw_uid != 0 && (setuid(0) == 0 || setgid(0) == 0))
-        return diags_tell(d, "became the user %s, but could go back to root", name);
     return 0;
 }

@@ -5,7 +5,7 @@
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
-#include "base/diag.h"
+#include "base/str.h"
 
 /* Reads all of a file ("-": standard input) into memory that the caller frees, with a NUL
  * behind it that *len does not count. -EFBIG above max bytes, or -errno. */

@@ -20,9 +20,9 @@ static int exit_code;
 
 void guard_give_up(void)
 {
-    if (guard_innermost != NULL)
+    if (guard_innermost)
         siglongjmp(guard_innermost->at, 1);
-    if (exit_text != NULL) {
+    if (exit_text) {
         (void)!write(STDERR_FILENO, exit_text, strlen(exit_text));
         _exit(exit_code);
     }

@@ -10,13 +10,11 @@
 
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/number.h"
 #include "base/str.h"
 
 enum { MESSAGE_MAX = 1024, LINE_MAX_BYTES = 4 * MESSAGE_MAX + 80 };
@@ -47,7 +45,7 @@ void log_msg(int level, const char *fmt, ...)
     (void)fstat(STDERR_FILENO, &st);
     snprintf(message, sizeof message, "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
     str_init(&line, buf, sizeof buf);
-    if (stream != NULL && strcmp(stream, message) == 0)
+    if (stream && strcmp(stream, message) == 0)
         str_addf(&line, "<%d>", level);
     else
         str_addf(&line, "%s %s: ", time_print_local(clock_now().wall_ms, time),
@@ -56,8 +54,7 @@ void log_msg(int level, const char *fmt, ...)
     errno = saved;
     n = vsnprintf(message, sizeof message, fmt, args);
     va_end(args);
-    /* A backslash stays as it is: names come here in presentation form, in which it
-     * is written already. */
+    /* A backslash stays: names come here in presentation form, which has escaped it. */
     str_add_escaped(&line, message, n < 0 ? 0 : strlen(message));
     str_add(&line, n >= (int)sizeof message ? "...\n" : "\n");
     do /* where standard error takes nothing there is nobody left to tell */

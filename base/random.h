@@ -21,13 +21,7 @@ struct random {
 
 void random_bytes(struct random *, void *out, size_t len);
 uint32_t random_below(struct random *, uint32_t n); /* 0..n-1, unbiased; n > 0 */
-static inline uint16_t random_u16(struct random *r)
-{
-    uint16_t v;
-
-    random_bytes(r, &v, sizeof v);
-    return v;
-}
+#define random_u16(r) ((uint16_t)random_below(r, UINT16_MAX + 1))
 
 struct hash_key {
     uint64_t k0, k1;
@@ -35,5 +29,7 @@ struct hash_key {
 /* SipHash-1-3 (Aumasson, Bernstein 2012), for tables whose keys an attacker chooses.
  * Not for storage: the key changes at each start. */
 uint64_t hash_bytes(const struct hash_key *, const void *, size_t);
+/* SipHash-2-4, for what others must not be able to forge (RFC 9018). */
+uint64_t hash_mac(const struct hash_key *, const void *, size_t);
 
 #endif

@@ -5,13 +5,11 @@
  * Problems that leave the structure clear (a duplicate key, an anchor) are reported and reading
  * goes on, so that one run shows them all. A syntax error ends it.
  */
-#include "base/yaml.h"
+#include "base/fields.h"
 
 #include <errno.h>
 #include <search.h>
 #include <yaml.h>
-
-#include "base/str.h"
 
 enum { LEVELS = 32, WORD_TEXT = 64 };
 
@@ -51,6 +49,15 @@ static const char *word_at(const struct reader *r, yaml_mark_t mark, char out[WO
     return out;
 }
 
+static int needs_quotes(struct reader *r, yaml_mark_t mark, const char *because)
+{
+    char word[WORD_TEXT];
+
+    word_at(r, mark, word);
+    return PROBLEM(r, mark, "%sa value that begins with %c needs quotes: write \"%s\"", because,
+                   word[0], word);
+}
+
 /* What libyaml says in its problem or context, and what helps more. */
 static const char *const syntax_words[][2] = {
     {"tab character", "a tab cannot indent; use spaces"},
@@ -67,9 +74,9 @@ static const char *const syntax_words[][2] = {
 static int syntax_problem(struct reader *r)
 {
     const yaml_parser_t *p = &r->parser;
-    yaml_mark_t mark = p->problem_mark, begin = p->context != NULL ? p->context_mark : mark;
-    const char *problem = p->problem != NULL ? p->problem : "not YAML";
-    const char *context = p->context != NULL ? p->context : "";
+    yaml_mark_t mark = p->problem_mark, begin = p->context ? p->context_mark : mark;
+    const char *problem = p->problem ? p->problem : "not YAML";
+    const char *context = p->context ? p->context : "";
     char word[WORD_TEXT], text[200], where[40] = "";
 
     if (p->error == YAML_MEMORY_ERROR)
@@ -91,11 +98,10 @@ static int syntax_problem(struct reader *r)
     if (word[0] != '\0' && (strstr(problem, "cannot start any token") != NULL ||
                             strstr(problem, "undefined tag handle") != NULL ||
                             (p->error == YAML_SCANNER_ERROR && strchr("*&!%", word[0]) != NULL)))
-        return PROBLEM(r, begin, "a value that begins with %c needs quotes: write \"%s\"", word[0],
-                       word);
+        return needs_quotes(r, begin, "");
     snprintf(text, sizeof text, "%s%s%s", context, context[0] != '\0' ? ", " : "", problem);
     for (size_t i = ARRAY_LEN(syntax_words); i-- > 0;)
-        if (strstr(text, syntax_words[i][0]) != NULL)
+        if (strstr(text, syntax_words[i][0]))
             str_copy(text, sizeof text, syntax_words[i][1]);
     if (begin.line != mark.line)
         snprintf(where, sizeof where, " (it begins in line %u)", LINE(begin));
@@ -111,11 +117,6 @@ static int next_event(struct reader *r)
 static int by_key(const void *a, const void *b)
 {
     return strcmp(((const struct yaml_node *)a)->key, ((const struct yaml_node *)b)->key);
-}
-
-static void keep_node(void *node)
-{
-    (void)node; /* it is the arena's */
 }
 
 static int read_node(struct reader *r, struct yaml_node *n, unsigned depth);
@@ -158,19 +159,16 @@ static int read_children(struct reader *r, struct yaml_node *n, unsigned depth)
         end = &child->next;
         n->n++;
     }
-    tdestroy(keys, keep_node);
+    tdestroy(keys, arena_keeps);
     return rc;
 }
 
 static int read_node(struct reader *r, struct yaml_node *n, unsigned depth)
 {
     const yaml_event_t *e = &r->event;
-    /* These two begin what scalar, sequence and mapping tell. */
-    bool anchor = e->data.scalar.anchor != NULL, tag = e->data.scalar.tag != NULL;
     const char *text = "";
     size_t len = 0;
     yaml_mark_t mark = e->start_mark;
-    char word[WORD_TEXT];
 
     n->kind = e->type == YAML_SEQUENCE_START_EVENT  ? YAML_LIST
               : e->type == YAML_MAPPING_START_EVENT ? YAML_MAP
@@ -182,16 +180,13 @@ static int read_node(struct reader *r, struct yaml_node *n, unsigned depth)
         len = e->data.scalar.length;
         n->quoted = e->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
     }
-    if (e->type == YAML_ALIAS_EVENT) { /* an unquoted "*word"; the node keeps it, to read on */
-        text = word_at(r, mark, word);
-        len = strlen(text);
-        n->quoted = true;
-        PROBLEM(r, mark, "a value that begins with * needs quotes: write \"%s\"", text);
-    } else if (anchor || tag)
-        PROBLEM(r, mark,
-                "%s are not supported; a value that begins with %c needs quotes: write \"%s\"",
-                anchor ? "anchors" : "tags", anchor ? '&' : '!', word_at(r, mark, word));
-    if (memchr(text, '\0', len) != NULL)
+    if (e->type == YAML_ALIAS_EVENT) /* an unquoted "*word" */
+        needs_quotes(r, mark, "");
+    else if (e->data.scalar.anchor) /* it begins what scalar, sequence and mapping tell */
+        needs_quotes(r, mark, "anchors are not supported; ");
+    else if (e->data.scalar.tag)
+        needs_quotes(r, mark, "tags are not supported; ");
+    if (memchr(text, '\0', len))
         return PROBLEM(r, mark, "a NUL byte is not allowed in a text");
     if (n->kind != YAML_SCALAR && depth == LEVELS)
         return PROBLEM(r, mark, "more than %d levels of lists and mappings", (int)LEVELS);
@@ -211,8 +206,10 @@ int yaml_read(const struct yaml_node **root, struct arena *arena, const char *na
     bool found = false;
     int rc;
 
-    if (top == NULL || !yaml_parser_initialize(&r.parser))
+    if (top == NULL || !yaml_parser_initialize(&r.parser)) {
+        diags_add(d, name, 0, 0, "out of memory");
         return -ENOMEM;
+    }
     *top = (struct yaml_node){.kind = YAML_MAP, .line = 1, .column = 1, .text = ""};
     yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&r.parser, (const unsigned char *)r.text, r.len);
@@ -233,6 +230,8 @@ int yaml_read(const struct yaml_node **root, struct arena *arena, const char *na
         top->kind = YAML_MAP; /* comments or "---" alone */
     if (rc == 0 && !r.bad)
         *root = top;
+    if (rc == -ENOMEM)
+        diags_add(d, name, 0, 0, "out of memory");
     return rc == 0 && r.bad ? -EINVAL : rc;
 }
 
@@ -240,7 +239,7 @@ const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key)
 {
     const struct yaml_node *child = map->kind == YAML_MAP ? map->first : NULL;
 
-    while (child != NULL && strcmp(child->key, key) != 0)
+    while (child && strcmp(child->key, key) != 0)
         child = child->next;
     return child;
 }
@@ -253,7 +252,7 @@ void yaml_print(FILE *f, const char *text)
 {
     static const char plain[] =
         ".-+abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_/";
-    bool is_plain = text[0] != '\0' && strchr(plain + 3, text[0]) != NULL;
+    bool is_plain = text[0] != '\0' && strchr(plain + 3, text[0]);
 
     for (const char *p = text; is_plain && *(p += strspn(p, plain)) != '\0'; p++)
         is_plain = (*p == ':' || *p == ' ') && p[1] != '\0' && p[1] != ' ';

@@ -14,7 +14,7 @@
 #include <time.h>
 
 #include "audit/writer.h"
-#include "wire/present.h"
+#include "wire/message.h"
 #include "wire/types.h"
 
 static uint64_t state = 88172645463325252u;
@@ -54,9 +54,8 @@ static void ask(struct audit_event *e, uint64_t client, uint64_t suffix, uint64_
     e->real_ms = (uint32_t)any(100);
     e->latency_us = (uint32_t)any(100000);
     strcpy(e->rule, "merged-domains");
-    strcpy(e->networks[e->n_networks++], "kiosks");
-    name_parse(&e->answer[e->n_answer].target, "kms01.contoso.com");
-    e->answer[e->n_answer++].port = 1688;
+    strcpy(e->networks, "kiosks");
+    strcpy(e->answer, "kms01.contoso.com:1688");
 }
 
 static double cpu_s(void)

@@ -7,7 +7,7 @@
  *   hash ─▶ bucket: tag ref freq ×8 ─▶ ring:  ....[entry][entry][pad]|[entry]....
  *                                             tail ─▶                    ─▶ head
  *
- *   entry:  struct entry | name | note | image | 0..7 unused
+ *   entry:  struct entry | name | head | image | 0..7 unused
  *
  * The control block lies in the mapping too, so that the limit holds for everything.
  *
@@ -21,6 +21,8 @@
  * that are in use. A full bucket evicts its least used way. There are no chains, so an attacker
  * who finds colliding names can push out eight names and slows down no look-up.
  *
+ * What lies there by kind is counted where an entry comes or goes; a look-up counts nothing of it.
+ *
  * Walks over the whole cache hold a lock for an entry at a time: none changes its way, so one that
  * lives through the walk is met once. Expired entries stay until they are replaced or evicted:
  * cache.serve-stale needs them.
@@ -30,11 +32,9 @@
  */
 #include "cache/cache.h"
 
-#include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
-
-#include "wire/reply.h"
 
 /* 1/INDEX_PART of a shard is for buckets: about 4 of 8 ways are used at 160 bytes an entry. */
 enum {
@@ -54,7 +54,7 @@ struct entry {
     uint16_t units; /* of the whole run */
     bool is_pad;
     uint8_t name_len;
-    uint16_t image_len, note_len;
+    uint32_t len; /* of head and image */
     struct cache_key key;
     struct cache_facts facts;
 };
@@ -62,7 +62,7 @@ struct entry {
 /* Bytes of the largest entry, which has the largest of each part. */
 enum {
     ENTRY_MAX =
-        sizeof(struct entry) + NAME_MAX_WIRE + CACHE_MAX_NOTE + DNS_MAX_MESSAGE + ENTRY_UNIT - 1
+        sizeof(struct entry) + NAME_MAX_WIRE + CACHE_MAX_HEAD + DNS_MAX_MESSAGE + ENTRY_UNIT - 1
 };
 
 /* One cache line. Of each way the low bits of the hash (tag 0: it is empty), the place in
@@ -79,7 +79,7 @@ struct shard {
     uint64_t *ring;                    /* ring_units; part of the cache's one mapping */
     uint32_t ring_units;
     uint32_t head, tail, used; /* units, here too */
-    struct cache_stats stats;  /* but for size */
+    struct cache_stats stats;  /* but for entries, bytes and size */
 };
 
 struct cache {
@@ -87,6 +87,7 @@ struct cache {
     size_t map_bytes, max_bytes;
     struct bucket *buckets; /* of all shards, one after the other; n_buckets is of one */
     uint32_t n_buckets, n_shards;
+    _Atomic uint64_t forgiven_ms;
     struct shard shards[];
 };
 
@@ -112,7 +113,6 @@ _Static_assert(12 * ENTRY_MAX <= CACHE_MIN_SIZE, "an entry and the end of the ri
 _Static_assert(sizeof(struct bucket) == 64, "a bucket is one cache line");
 _Static_assert(sizeof(struct entry) == 88, "struct entry has become larger");
 _Static_assert(ENTRY_MAX / ENTRY_UNIT <= UINT16_MAX, "units is 16 bits");
-_Static_assert(DNS_MAX_MESSAGE <= UINT16_MAX, "image_len is 16 bits");
 
 /* The entry with this key, or NULL; *way is its place in the key's bucket. Tags are compared
  * without branches, so that the compiler may compare all at once. */
@@ -138,11 +138,28 @@ static struct entry *shard_find(const struct shard *s, const struct bucket *b,
     return NULL;
 }
 
+/* An entry has come or, with -1, goes. */
+static void count_entry(struct shard *s, const struct entry *e, int sign)
+{
+    struct cache_stats *stats = &s->stats;
+    uint64_t *n = &stats->positive;
+
+    if (e->key.kind == CACHE_DECISION)
+        n = &stats->decisions;
+    else if ((e->key.bits & CACHE_FAILURE) != 0)
+        n = &stats->failures;
+    else if (e->facts.verdict == VERDICT_NODATA)
+        n = &stats->nodata;
+    else if (e->facts.verdict == VERDICT_NXDOMAIN)
+        n = &stats->nxdomain;
+    n[0] += (uint64_t)sign;
+    n[1] += (uint64_t)(sign * e->units * ENTRY_UNIT); /* its bytes stand behind it */
+}
+
 /* Takes the entry out of the index. */
 static void shard_forget(struct shard *s, struct bucket *b, unsigned way)
 {
-    s->stats.bytes -= (uint64_t)shard_entry(s, b->ref[way])->units * ENTRY_UNIT;
-    s->stats.entries--;
+    count_entry(s, shard_entry(s, b->ref[way]), -1);
     b->tag[way] = 0;
     b->freq[way] = 0;
 }
@@ -184,7 +201,7 @@ static void turn(const struct cache *c, struct shard *s, bool keep_used)
     struct bucket *b = e->is_pad ? NULL : bucket_of(c, e->key.hash);
     unsigned i = 0;
 
-    while (b != NULL && i < BUCKET_WAYS && (b->tag[i] == 0 || b->ref[i] != s->tail))
+    while (b && i < BUCKET_WAYS && (b->tag[i] == 0 || b->ref[i] != s->tail))
         i++;
     if (b == NULL || i == BUCKET_WAYS) {
         /* A pad, or garbage. */
@@ -203,7 +220,7 @@ static void turn(const struct cache *c, struct shard *s, bool keep_used)
 }
 
 /* A place of so many units that the index knows by the key; an older entry
- * with the key is gone. The caller writes it before the lock is released. */
+ * with the key is gone. The caller fills it before the lock is released. */
 static struct entry *shard_insert(const struct cache *c, struct shard *s,
                                   const struct cache_key *key, uint32_t units)
 {
@@ -220,7 +237,7 @@ static struct entry *shard_insert(const struct cache *c, struct shard *s,
         turn(c, s, true);
     while (!has_room(s, units, 0))
         turn(c, s, false);
-    if (shard_find(s, b, key, &way) != NULL) {
+    if (shard_find(s, b, key, &way)) {
         freq = b->freq[way]; /* a name does not become unpopular by its TTL */
         shard_forget(s, b, way);
         s->stats.replaced++;
@@ -244,8 +261,6 @@ static struct entry *shard_insert(const struct cache *c, struct shard *s,
     b->tag[way] = (uint16_t)(key->hash | 1);
     b->ref[way] = claim(s, units);
     b->freq[way] = freq;
-    s->stats.bytes += (uint64_t)units * ENTRY_UNIT;
-    s->stats.entries++;
     s->stats.inserts++;
     e = shard_entry(s, b->ref[way]);
     e->units = (uint16_t)units;
@@ -259,11 +274,6 @@ struct cache *cache_new(size_t max_bytes, const struct hash_key *key)
     struct cache *c;
     char *rings;
 
-    /* Units are counted in 32 bits for each shard. */
-    if (max_bytes < CACHE_MIN_SIZE || max_bytes / MAX_SHARDS / ENTRY_UNIT >= UINT32_MAX) {
-        errno = EINVAL;
-        return NULL;
-    }
     c = mmap(NULL, map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (c == MAP_FAILED)
         return NULL;
@@ -275,7 +285,7 @@ struct cache *cache_new(size_t max_bytes, const struct hash_key *key)
     while (c->n_shards < MAX_SHARDS && max_bytes / (2 * c->n_shards) >= SHARD_BYTES)
         c->n_shards *= 2;
     control = sizeof *c + c->n_shards * sizeof *c->shards;
-    share = (c->map_bytes - control) / c->n_shards;
+    share = (map_bytes - control) / c->n_shards;
     c->buckets = (struct bucket *)(void *)((char *)c + control);
     c->n_buckets = (uint32_t)(share / INDEX_PART / sizeof(struct bucket));
     ring_bytes = (share - c->n_buckets * sizeof(struct bucket)) & ~(size_t)63;
@@ -292,10 +302,6 @@ struct cache *cache_new(size_t max_bytes, const struct hash_key *key)
 
 void cache_free(struct cache *c)
 {
-    if (c == NULL)
-        return;
-    for (uint32_t i = 0; i < c->n_shards; i++)
-        pthread_mutex_destroy(&c->shards[i].lock);
     munmap(c, c->map_bytes);
 }
 
@@ -303,10 +309,20 @@ void cache_key_init(const struct cache *c, struct cache_key *key)
 {
     const uint16_t fields[] = {key->type, key->class, (uint16_t)(key->scope >> 16),
                                (uint16_t)key->scope, (uint16_t)(key->kind << 8 | key->bits)};
-    uint8_t bytes[sizeof fields + NAME_MAX_WIRE];
+    uint8_t bytes[sizeof fields + NAME_MAX_WIRE] UNINITIALIZED;
 
     memcpy(mempcpy(bytes, fields, sizeof fields), key->name->data, key->name->len);
     key->hash = hash_bytes(&c->key, bytes, sizeof fields + key->name->len);
+}
+
+void cache_forgive(struct cache *c, uint64_t now_ms)
+{
+    atomic_store(&c->forgiven_ms, now_ms);
+}
+
+uint64_t cache_forgiven_ms(const struct cache *c)
+{
+    return atomic_load(&c->forgiven_ms);
 }
 
 void cache_prefetch(const struct cache *c, const struct cache_key *key)
@@ -324,79 +340,118 @@ static void make_older(const struct cache_key *key, const struct cache_facts *f,
 }
 
 enum cache_result cache_get(struct cache *c, const struct cache_key *key, uint64_t now_ms,
-                            uint8_t *out, size_t size, size_t *len, struct cache_facts *facts,
-                            void *note, size_t *note_len)
+                            uint8_t *out, size_t size, size_t *len, struct cache_facts *facts)
 {
     struct shard *s = &c->shards[shard_index(c, key->hash)];
     struct bucket *b = bucket_of(c, key->hash);
-    size_t note_size = note != NULL ? *note_len : 0;
     enum cache_result result = CACHE_MISS;
     const struct entry *e;
     unsigned way;
 
     *len = 0;
-    if (note != NULL)
-        *note_len = 0;
     pthread_mutex_lock(&s->lock);
     e = shard_find(s, b, key, &way);
-    if (e != NULL && e->image_len <= size && (note == NULL || e->note_len <= note_size)) {
-        const uint8_t *from = (const uint8_t *)(e + 1) + e->name_len;
-
-        if (note != NULL) {
-            memcpy(note, from, e->note_len);
-            *note_len = e->note_len;
-        }
-        if (e->image_len > 0) /* or out may be NULL */
-            memcpy(out, from + e->note_len, e->image_len);
-        *len = e->image_len;
+    if (e && e->len <= size) {
+        if (e->len > 0) /* or out may be NULL */
+            memcpy(out, (const uint8_t *)(e + 1) + e->name_len, e->len);
+        *len = e->len;
         *facts = e->facts;
         if (b->freq[way] < FREQ_MAX) /* the line of a popular entry stays clean */
             b->freq[way]++;
         result = now_ms < e->facts.expires_ms ? CACHE_HIT : CACHE_EXPIRED;
     }
-    s->stats.hits += result == CACHE_HIT;
-    s->stats.misses += result == CACHE_MISS;
-    s->stats.expired += result == CACHE_EXPIRED;
+    s->stats.lookups_hit += result == CACHE_HIT;
+    s->stats.lookups_missed += result == CACHE_MISS;
+    s->stats.lookups_expired += result == CACHE_EXPIRED;
     pthread_mutex_unlock(&s->lock);
     if (result == CACHE_HIT)
         make_older(key, facts, now_ms, out, *len);
     return result;
 }
 
-int cache_put(struct cache *c, const struct cache_key *key, const struct cache_facts *facts,
-              const uint8_t *image, size_t len, const void *note, size_t note_len)
+static uint32_t units_of(const struct cache_key *key, size_t len)
 {
-    struct shard *s = &c->shards[shard_index(c, key->hash)];
-    size_t bytes = sizeof(struct entry) + key->name->len + note_len + len;
-    bool fits = len <= DNS_MAX_MESSAGE && note_len <= CACHE_MAX_NOTE;
-    struct entry *e;
-    uint8_t *to;
-
-    pthread_mutex_lock(&s->lock);
-    if (fits) {
-        e = shard_insert(c, s, key, (uint32_t)((bytes + ENTRY_UNIT - 1) / ENTRY_UNIT));
-        e->is_pad = false;
-        e->name_len = key->name->len;
-        e->image_len = (uint16_t)len;
-        e->note_len = (uint16_t)note_len;
-        e->key = *key;
-        e->facts = *facts;
-        to = (uint8_t *)(e + 1);
-        memcpy(to, key->name->data, e->name_len);
-        if (note_len > 0)
-            memcpy(to + e->name_len, note, note_len);
-        if (len > 0)
-            memcpy(to + e->name_len + note_len, image, len);
-    }
-    s->stats.refused += !fits;
-    pthread_mutex_unlock(&s->lock);
-    return fits ? 0 : -E2BIG;
+    return (uint32_t)((sizeof(struct entry) + key->name->len + len + ENTRY_UNIT - 1) / ENTRY_UNIT);
 }
 
-/* What is at the name (NULL: any), or below: answers of the type (0: any) are copied for the
- * visitor; without one, whatever it is goes. How many. */
-static size_t walk_entries(struct cache *c, const struct name *name, bool below, uint16_t type,
-                           uint64_t now_ms, cache_visit *visit, void *context)
+static void fill(struct shard *s, struct entry *e, const struct cache_key *key,
+                 const struct cache_facts *facts, const uint8_t *image, size_t len,
+                 const void *head, size_t head_len)
+{
+    uint8_t *to = (uint8_t *)(e + 1);
+
+    e->is_pad = false;
+    e->name_len = key->name->len;
+    e->len = (uint32_t)(head_len + len);
+    e->key = *key;
+    e->facts = *facts;
+    memcpy(to, key->name->data, e->name_len);
+    if (head_len > 0)
+        memcpy(to + e->name_len, head, head_len);
+    if (len > 0)
+        memcpy(to + e->name_len + head_len, image, len);
+    count_entry(s, e, 1);
+}
+
+void cache_put(struct cache *c, const struct cache_key *key, const struct cache_facts *facts,
+               const uint8_t *image, size_t len, const void *head, size_t head_len)
+{
+    struct shard *s = &c->shards[shard_index(c, key->hash)];
+    bool fits = len <= DNS_MAX_MESSAGE && head_len <= CACHE_MAX_HEAD;
+    uint32_t units = units_of(key, head_len + len);
+
+    pthread_mutex_lock(&s->lock);
+    if (fits)
+        fill(s, shard_insert(c, s, key, units), key, facts, image, len, head, head_len);
+    s->stats.refused += !fits;
+    pthread_mutex_unlock(&s->lock);
+}
+
+bool cache_add(struct cache *c, const struct cache_key *key, const struct cache_facts *facts,
+               const uint8_t *image, size_t len)
+{
+    struct shard *s = &c->shards[shard_index(c, key->hash)];
+    const struct bucket *b = bucket_of(c, key->hash);
+    uint32_t units = units_of(key, len);
+    unsigned way = 0;
+    bool fits;
+
+    pthread_mutex_lock(&s->lock);
+    fits = len <= DNS_MAX_MESSAGE && shard_find(s, b, key, &way) == NULL &&
+           has_room(s, units, s->ring_units / RESERVE_PART);
+    for (way = 0; fits && way < BUCKET_WAYS && b->tag[way] != 0;)
+        way++;
+    fits = fits && way < BUCKET_WAYS;
+    if (fits)
+        fill(s, shard_insert(c, s, key, units), key, facts, image, len, NULL, 0);
+    pthread_mutex_unlock(&s->lock);
+    return fits;
+}
+
+static bool is_meant(const struct cache_select *select, const struct entry *e, unsigned freq,
+                     struct name *own)
+{
+    const struct name *name = select->name;
+    struct cursor at = cursor_make(e + 1, e->name_len);
+
+    if ((select->type != 0 && e->key.type != select->type) ||
+        (select->use != CACHE_USED_OR_NOT && (select->use == CACHE_USED) != (freq > 0)))
+        return false;
+    name_read_plain(&at, own);
+    return name == NULL || (select->below ? name_is_under(own, name) : name_equal_fold(own, name));
+}
+
+static bool is_empty(const struct bucket *b)
+{
+    unsigned tags = 0;
+
+    for (unsigned i = 0; i < BUCKET_WAYS; i++)
+        tags |= b->tag[i];
+    return tags == 0;
+}
+
+size_t cache_each(struct cache *c, const struct cache_select *select, uint64_t now_ms,
+                  cache_visit *visit, void *context)
 {
     uint8_t image[DNS_MAX_MESSAGE];
     size_t n_found = 0;
@@ -412,46 +467,34 @@ static size_t walk_entries(struct cache *c, const struct name *name, bool below,
         pthread_mutex_lock(&s->lock);
         if (b->tag[way] != 0) {
             const struct entry *e = shard_entry(s, b->ref[way]);
-            struct cursor at = cursor_make(e + 1, e->name_len);
 
-            name_read_plain(&at, &own);
-            fits =
-                name == NULL || (below ? name_is_under(&own, name) : name_equal_fold(&own, name));
-            if (visit != NULL)
-                fits = fits && e->key.kind == CACHE_ANSWER && (type == 0 || e->key.type == type);
-            if (fits && visit != NULL) {
+            fits = (visit == NULL || e->key.kind == CACHE_ANSWER) &&
+                   is_meant(select, e, b->freq[way], &own);
+            if (fits && visit) {
                 found = *e;
-                memcpy(image, (const uint8_t *)(e + 1) + e->name_len + e->note_len, e->image_len);
+                memcpy(image, (const uint8_t *)(e + 1) + e->name_len, e->len);
             } else if (fits) {
                 shard_forget(s, b, way);
                 s->stats.flushed++;
             }
+        } else if (way == 0 && is_empty(b)) {
+            n += BUCKET_WAYS - 1;
         }
         pthread_mutex_unlock(&s->lock);
         n_found += fits;
         if (!fits || visit == NULL)
             continue;
         found.key.name = &own;
-        make_older(&found.key, &found.facts, now_ms, image, found.image_len);
-        visit(context, &found.key, &found.facts, image, found.image_len);
+        make_older(&found.key, &found.facts, now_ms, image, found.len);
+        if (!visit(context, &found.key, &found.facts, image, found.len))
+            break;
     }
     return n_found;
 }
 
-size_t cache_flush(struct cache *c, const struct name *name, bool below)
-{
-    return walk_entries(c, name, below, 0, 0, NULL, NULL);
-}
-
-void cache_each(struct cache *c, const struct name *name, uint16_t type, uint64_t now_ms,
-                cache_visit *visit, void *context)
-{
-    walk_entries(c, name, false, type, now_ms, visit, context);
-}
-
 void cache_stats(struct cache *c, struct cache_stats *sum)
 {
-    *sum = (struct cache_stats){.hits = 0};
+    *sum = (struct cache_stats){.entries = 0};
     for (uint32_t i = 0; i < c->n_shards; i++) {
         const struct cache_stats *stats = &c->shards[i].stats;
 
@@ -459,6 +502,10 @@ void cache_stats(struct cache *c, struct cache_stats *sum)
         for (size_t k = 0; k < sizeof *sum / sizeof(uint64_t); k++)
             ((uint64_t *)sum)[k] += ((const uint64_t *)stats)[k];
         pthread_mutex_unlock(&c->shards[i].lock);
+    }
+    for (const uint64_t *n = &sum->positive; n <= &sum->decisions; n += 2) {
+        sum->entries += n[0];
+        sum->bytes += n[1];
     }
     sum->size = c->max_bytes;
 }

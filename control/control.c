@@ -15,25 +15,14 @@
 #include <assert.h>
 #include <errno.h>
 #include <microhttpd.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base/str.h"
-
-enum {
-    SOCKET_MODE = 0660,
-    SOCKET_BACKLOG = 32,
-    CONNECTIONS = 16,
-    IDLE_S = 10,
-    BODY_MAX = 64 << 10,
-    ROUNDS = 16,
-};
+enum { SOCKET_MODE = 0660, SOCKET_BACKLOG = 32, CONNECTIONS = 16, IDLE_S = 10 };
+enum { BODY_MAX = 64 << 10, ROUNDS = 16 };
 
 struct control {
     struct MHD_Daemon *http;
@@ -89,9 +78,9 @@ void control_refuse(struct control_request *r, unsigned status, const char *fmt,
     va_start(args, fmt);
     text = json_vsprintf(fmt, args);
     va_end(args);
-    control_answer(r, status,
-                   json_pack("{s:o}", "error",
-                             text != NULL ? text : json_string("what was asked is not UTF-8")));
+    control_answer(
+        r, status,
+        json_pack("{s:o}", "error", text ? text : json_string("what was asked is not UTF-8")));
 }
 
 static enum MHD_Result send_answer(struct request *r)
@@ -110,6 +99,10 @@ static enum MHD_Result send_answer(struct request *r)
     len = strlen(text);
     text[len] = '\n'; /* in place of the NUL */
     response = MHD_create_response_from_buffer(len + 1, text, MHD_RESPMEM_MUST_FREE);
+    if (response == NULL) {
+        free(text);
+        return MHD_NO;
+    }
     MHD_add_response_header(response, "Content-Type", "application/json");
     if (r->status == 405)
         MHD_add_response_header(response, "Allow", r->route->method);
@@ -124,7 +117,7 @@ static enum MHD_Result add_argument(void *arguments, enum MHD_ValueKind kind, co
 {
     (void)kind;
     (void)key_len;
-    if (value != NULL && len > 0 && strlen(value) == len)
+    if (value && len > 0 && strlen(value) == len)
         json_object_set_new(arguments, key, json_string(value));
     return MHD_YES;
 }
@@ -136,25 +129,24 @@ static bool find_route(struct request *r, const char *method, const char *path)
         MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     const char *length =
         MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "Content-Length");
-    bool found = false, is_too_long = length != NULL && strtoull(length, NULL, 10) > BODY_MAX;
+    bool is_too_long = length && strtoull(length, NULL, 10) > BODY_MAX;
     struct ucred peer = {.uid = (uid_t)-1};
     socklen_t len = sizeof peer;
 
-    for (const struct control_route *at = r->control->routes; at->method != NULL && !found; at++) {
+    for (const struct control_route *at = r->control->routes; at->method; at++) {
         size_t n = strlen(at->path);
-        bool is_prefix = at->path[n - 1] == '/';
 
-        if (is_prefix ? strncmp(path, at->path, n) != 0 || path[n] == '\0'
-                      : strcmp(path, at->path) != 0)
+        if (strncmp(path, at->path, n) != 0 || (path[n] != '\0') != (at->path[n - 1] == '/'))
             continue;
-        r->head.rest = path + (is_prefix ? n : strlen(path));
+        r->head.rest = path + n;
         r->route = at;
-        found = strcmp(at->method, method) == 0;
+        if (strcmp(at->method, method) == 0)
+            break;
     }
     getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
     if (r->route == NULL)
         control_refuse(&r->head, 404, "no such path");
-    else if (!found)
+    else if (strcmp(r->route->method, method) != 0)
         control_refuse(&r->head, 405, "this path does not take that method");
     else if (strcmp(method, "GET") != 0 && peer.uid != 0 && peer.uid != geteuid())
         control_refuse(&r->head, 403, "only root and the user of waymarkd may change something");
@@ -171,7 +163,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 {
     struct control *c = context;
     struct request *r = *state;
-    json_error_t why;
+    json_error_t why = {.text = "out of memory"};
 
     (void)version;
     if (r == NULL) {
@@ -235,76 +227,64 @@ static void on_finished(void *context, struct MHD_Connection *connection, void *
     free(r);
 }
 
-static int socket_problem(struct diags *d, const char *path, const char *what)
-{
-    return diags_tell(d, "control.socket: %s %s: %s", what, path, strerror(errno));
-}
-
-/* The mode is set before the file has a name (fchmod, then bind), so that there is no moment
- * at which more people may connect than should. The umask is not touched, since it belongs to
- * all threads; chmod gives back what it took away. */
-static int listen_at(int fd, const struct sockaddr_un *to, struct diags *d)
+/* NULL, or what is wrong. The mode is set before the file has a name (fchmod, then bind), so that
+ * there is no moment at which more people may connect than should. The umask is not touched, since
+ * it belongs to all threads; chmod gives back what it took away. */
+static const char *listen_at(int fd, const struct sockaddr_un *to)
 {
     const struct sockaddr *sa = (const struct sockaddr *)to;
-    const char *path = to->sun_path;
+    const char *path = to->sun_path, *why;
     struct stat st;
     bool there = lstat(path, &st) == 0;
 
     /* A socket that nobody listens on is taken away; anything else stays. */
     if (there && !S_ISSOCK(st.st_mode))
-        return diags_tell(d,
-                          "control.socket: %s exists and is no socket; remove it or set another "
-                          "path",
-                          path);
+        return "exists and is no socket; remove it or set another path";
     if (there && (connect(fd, sa, sizeof *to) == 0 ||
                   (errno != ECONNREFUSED && errno != ENOENT))) /* EAGAIN: it is busy */
-        return diags_tell(d, "control.socket: another process listens on %s; is waymarkd running?",
-                          path);
-    if (there && unlink(path) < 0 && errno != ENOENT)
-        return socket_problem(d, path, "cannot remove the dead socket");
-    if (fchmod(fd, SOCKET_MODE) < 0 || bind(fd, sa, sizeof *to) < 0)
-        return socket_problem(d, path, "cannot make");
+        return "another process listens on it; is waymarkd running?";
+    if ((there && unlink(path) < 0 && errno != ENOENT) || fchmod(fd, SOCKET_MODE) < 0 ||
+        bind(fd, sa, sizeof *to) < 0)
+        return strerror(errno);
     if (chmod(path, SOCKET_MODE) == 0 && listen(fd, SOCKET_BACKLOG) == 0)
-        return 0;
-    socket_problem(d, path, "cannot listen on");
+        return NULL;
+    why = strerror(errno);
     unlink(path);
-    return -EINVAL;
+    return why;
 }
 
 int control_open(struct control **out, const char *path, const struct control_route *routes,
                  void *context, struct diags *d)
 {
     struct control *c = calloc(1, sizeof *c);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), rc;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const char *why = c == NULL || fd < 0 ? strerror(errno) : NULL;
 
-    if (c == NULL || fd < 0) {
-        rc = socket_problem(d, path, "cannot make a socket for");
-    } else if (!str_copy(c->socket.sun_path, sizeof c->socket.sun_path, path)) {
-        errno = ENAMETOOLONG;
-        rc = socket_problem(d, path, "cannot make");
-    } else {
+    if (why == NULL && !str_copy(c->socket.sun_path, sizeof c->socket.sun_path, path))
+        why = strerror(ENAMETOOLONG);
+    if (why == NULL) {
+        c->routes = routes;
+        c->context = context;
         c->socket.sun_family = AF_UNIX;
-        rc = listen_at(fd, &c->socket, d);
+        why = listen_at(fd, &c->socket);
     }
-    if (rc != 0) {
-        close(fd);
-        free(c);
-        return rc;
-    }
-    c->routes = routes;
-    c->context = context;
-    c->http =
-        MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, c,
-                         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-                         (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
-                         MHD_OPTION_NOTIFY_COMPLETED, on_finished, c, MHD_OPTION_END);
-    if (c->http == NULL) { /* it has closed fd */
+    if (why == NULL) {
+        c->http =
+            MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, c,
+                             MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+                             (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
+                             MHD_OPTION_NOTIFY_COMPLETED, on_finished, c, MHD_OPTION_END);
+        if (c->http) {
+            *out = c;
+            return MHD_get_daemon_info(c->http, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+        }
+        fd = -1; /* it has closed it */
         unlink(path);
-        free(c);
-        return diags_tell(d, "control.socket: the HTTP server does not start at %s", path);
+        why = "the HTTP server does not start";
     }
-    *out = c;
-    return MHD_get_daemon_info(c->http, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    close(fd);
+    free(c);
+    return diags_tell(d, "control.socket: %s: %s", path, why);
 }
 
 void control_close(struct control *c)
@@ -324,7 +304,7 @@ void control_run(struct control *c)
 {
     MHD_UNSIGNED_LONG_LONG ms;
 
-    for (int i = 0; i < ROUNDS && c != NULL; i++) {
+    for (int i = 0; i < ROUNDS && c; i++) {
         MHD_run(c->http);
         if (MHD_get_timeout(c->http, &ms) != MHD_YES || ms > 0)
             return;

@@ -12,7 +12,7 @@
 #include <jansson.h>
 #include <stddef.h>
 
-#include "base/diag.h"
+#include "base/str.h"
 
 struct control;
 

@@ -13,7 +13,7 @@
 #include "ctl/ctl.h"
 
 #include <dirent.h>
-#include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,22 +24,12 @@
 
 enum { SETTINGS_SIZE = 1 << 24 };
 
-/* Makes a folder in DIR; which must be empty or not there, if it is the first. */
-static int make_folder(const char *in, const char *name)
+/* In the folder, or (AT_FDCWD) here. */
+static int make_folder(int in, const char *path)
 {
-    char *path = ctl_text("%s/%s", in, name);
-    struct dirent **list = NULL;
-    int n = 0, code = 0;
-
-    if (*name == '\0' && (n = scandir(in, &list, NULL, NULL)) > 2)
-        code = ctl_fail(EXIT_USAGE, "%s is not empty; a backup takes a folder of its own", in);
-    else if (mkdir(path, 0750) != 0 && (errno != EEXIST || *name != '\0'))
-        code = ctl_fail(EXIT_FAILED, "cannot make %s: %s", path, strerror(errno));
-    for (; list && n > 0; n--)
-        free(list[n - 1]);
-    free(list);
-    free(path);
-    return code;
+    return mkdirat(in, path, 0750) == 0
+               ? 0
+               : ctl_fail(EXIT_FAILED, "cannot make %s: %s", path, strerror(errno));
 }
 
 static int save_file(const char *path, const char *text, size_t len)
@@ -53,29 +43,25 @@ static int save_file(const char *path, const char *text, size_t len)
     return done ? 0 : ctl_fail(EXIT_FAILED, "cannot write %s: %s", path, strerror(errno));
 }
 
-static int copy_settings(const struct ctl *c, const char *dir, json_int_t *n)
+static int copy_settings(const struct ctl *c, int folder, json_t *all)
 {
-    int code = 0, rc;
+    int code = make_folder(folder, "settings"), n = 0, rc;
     char *text, *to;
     size_t len;
 
-    for (const struct settings_file *f = c->settings->files; f && code == 0; f = f->next) {
+    code = code == 0 ? make_folder(folder, "settings/conf.d") : code;
+    for (const struct settings_file *f = c->settings->files; f && code == 0; f = f->next, n++) {
         rc = file_read(f->path, SETTINGS_SIZE, &text, &len);
         if (rc != 0)
             return ctl_fail(EXIT_FAILED, "cannot read %s: %s", f->path, strerror(-rc));
-        to = ctl_text("%s/settings/%s", dir,
+        to = ctl_text("%s/settings/%s", c->argv[0],
                       f->drop_in ? strstr(f->path, "conf.d/") : "waymark.yaml");
         code = save_file(to, text, len);
         free(to);
         free(text);
-        ++*n;
     }
+    json_object_set_new(all, "settings", json_integer(n));
     return code;
-}
-
-static void tell_pages(void *context, size_t done, size_t all)
-{
-    ctl_progress(context, "audit", done, all);
 }
 
 /* 0 or -errno; what there is none of stays null. */
@@ -109,7 +95,7 @@ static int copy_audit(struct ctl *c, const char *path, json_t *all, struct diags
     int rc = audit_store_open(&s, path, 0, d);
 
     if (rc == 0)
-        rc = audit_store_copy(s, "state/audit/audit.db", tell_pages, c);
+        rc = audit_store_copy(s, "state/audit/audit.db", ctl_progress, c);
     audit_store_close(s);
     if (rc == 0 && stat("state/audit/audit.db", &st) == 0)
         json_object_set_new(all, "audit", json_pack("{s:I}", "bytes", (json_int_t)st.st_size));
@@ -121,14 +107,14 @@ static int copy_state(struct ctl *c, json_t *all)
 {
     static const char *const folders[] = {"state", "state/policy", "state/audit"};
     int code = ctl_become_user(c), rc;
-    struct diags d;
+    struct diags d = {0};
     char *text;
 
-    for (size_t i = 0; i < ARRAY_LEN(folders) && code == 0; i++)
-        code = make_folder(".", folders[i]);
-    for (size_t i = 1; i < ARRAY_LEN(folders) && code == 0; i++) {
+    for (size_t i = 0; i < ARRAY_LEN(folders) && code == 0; i++) {
+        code = make_folder(AT_FDCWD, folders[i]);
+        if (i == 0 || code != 0)
+            continue;
         text = ctl_text("%s/%s", c->settings->server.state_dir, strchr(folders[i], '/') + 1);
-        diags_init(&d);
         rc = i == 1 ? copy_policy(text, all, &d) : copy_audit(c, text, all, &d);
         if (rc != 0 && rc != -ENOENT && d.n > 0)
             code = ctl_fail(EXIT_FAILED, "%s", d.list[0]);
@@ -151,35 +137,31 @@ int backup_run(struct ctl *c)
 {
     static const struct ctl_row rows[] = {
         {"settings", NULL, "{settings} files"},
-        {"policy", "policy",
-         "serial {serial}, digest {digest}, {suffixes} suffixes, {bytes:mib} MiB"},
-        {"policy", NULL, "[{?policy}|there is none]"},
-        {"audit", "audit", "{bytes:mib} MiB"},
-        {"audit", NULL, "[{?audit}|there is none]"},
+        {"policy", NULL,
+         "[serial {policy.serial}, digest {policy.digest}, {policy.suffixes} suffixes, "
+         "{policy.bytes:mib} MiB|there is none]"},
+        {"audit", NULL, "[{audit.bytes:mib} MiB|there is none]"},
         {0},
     };
     const char *dir = c->argv[0], *user = c->settings->server.user;
     const struct passwd *pw = geteuid() == 0 && *user ? getpwnam(user) : NULL;
-    json_t *all = json_pack("{s:s,s:I,s:n,s:n}", "version", PACKAGE_VERSION, "time",
-                            (json_int_t)c->now.wall_ms, "policy", "audit");
-    json_int_t n = 0;
-    int code = make_folder(dir, "");
+    int code, n = 0;
+    DIR *folder;
+    json_t *all;
 
-    if (code == 0) {
-        code = make_folder(dir, "settings");
-        code = code == 0 ? make_folder(dir, "settings/conf.d") : code;
-        code = code == 0 ? copy_settings(c, dir, &n) : code;
-        json_object_set_new(all, "settings", json_integer(n));
-        if (code == 0 && (chdir(dir) != 0 || (pw && chown(".", pw->pw_uid, pw->pw_gid) != 0)))
-            code = ctl_fail(EXIT_FAILED, "cannot use %s: %s", dir, strerror(errno));
-        code = code == 0 ? copy_state(c, all) : code;
-        if (code != 0)
-            ctl_note("%s is not whole: remove it", dir);
-    }
-    if (code == 0 && c->format == FORMAT_JSON)
-        table_print_json(all);
-    else if (code == 0)
-        ctl_show(all, rows);
-    json_decref(all);
-    return code;
+    if ((mkdir(dir, 0750) != 0 && errno != EEXIST) || !(folder = opendir(dir)))
+        return ctl_fail(EXIT_FAILED, "cannot make %s: %s", dir, strerror(errno));
+    while (readdir(folder)) /* . and .. */
+        n++;
+    all = json_pack("{s:s,s:I,s:n,s:n}", "version", PACKAGE_VERSION, "time",
+                    (json_int_t)c->now.wall_ms, "policy", "audit");
+    code = n > 2 ? ctl_misused("%s is not empty; a backup takes a folder of its own", dir)
+                 : copy_settings(c, dirfd(folder), all);
+    closedir(folder);
+    if (code == 0 && (chdir(dir) != 0 || (pw && chown(".", pw->pw_uid, pw->pw_gid) != 0)))
+        code = ctl_fail(EXIT_FAILED, "cannot use %s: %s", dir, strerror(errno));
+    code = code == 0 ? copy_state(c, all) : code;
+    if (code != 0 && n <= 2)
+        ctl_note("%s is not whole: remove it", dir);
+    return ctl_show_reply(c, code, all, rows);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * cli.c -- reads the command line, prints help, runs the verb: all from the tables of verbs.
+ * cli.c -- reads the command line, prints help, runs the verb: all from the tables of verbs; and who
+ * runs it.
  *
  * Options stand anywhere, also before the verb that takes them, so the line is read with those of
  * all verbs, and whether this verb takes them is asked afterwards. An option therefore has a
@@ -8,15 +9,15 @@
  */
 #include "ctl/ctl.h"
 
+#include <errno.h>
+#include <pwd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum {
-    NAMES = 1024,
-    USAGE = 256,
-    LEFT = 34, /* columns of what help explains; what is longer has a line of its own */
-    RUN = -1,
-};
+#include "base/file.h"
+
+enum { RUN = -1, USAGE = 256 };
+enum { LEFT = 34 }; /* columns of what help explains; what is longer has a line of its own */
 
 typedef const struct ctl_verb *const verb_tables; /* ended by NULL */
 
@@ -58,7 +59,7 @@ static void print_options(FILE *f, const char *title, const struct ctl_option *l
 /* "policy fill SUFFIX..." */
 static const char *usage(const struct ctl_verb *v, char out[USAGE])
 {
-    snprintf(out, USAGE, "%s%s%s%s%s", v->noun, *v->noun ? " " : "", v->verb,
+    snprintf(out, USAGE, "%s%s%s%s%s", v->noun, *v->noun && *v->verb ? " " : "", v->verb,
              *v->arguments ? " " : "", v->arguments);
     return out;
 }
@@ -66,10 +67,10 @@ static const char *usage(const struct ctl_verb *v, char out[USAGE])
 /* The line has no verb: help on all of them, or those of its noun; or a mistake. */
 static int without_verb(verb_tables *tables, const struct ctl *c, bool asked)
 {
-    const char *names[NAMES + 1] = {0}, *noun = "", *word, *group = NULL;
-    char meant[DIAG_MEANT], left[USAGE];
+    const char *noun = "", *word, *group = NULL;
+    char meant[DIAG_MEANT] = "", left[USAGE];
     FILE *f = asked ? stdout : stderr;
-    int n = 0;
+    unsigned best = 0;
 
     EACH_VERB(tables, v)
     if (c->argc > 0 && strcmp(v->noun, c->argv[0]) == 0)
@@ -77,10 +78,10 @@ static int without_verb(verb_tables *tables, const struct ctl *c, bool asked)
     if (c->argc > 0 && (*noun == '\0' || (c->argc > 1 && !asked))) {
         word = c->argv[*noun ? 1 : 0];
         EACH_VERB(tables, v)
-        if (n < NAMES && (*noun == '\0' || strcmp(v->noun, noun) == 0))
-            names[n++] = *noun == '\0' && *v->noun ? v->noun : v->verb;
-        return ctl_fail(EXIT_USAGE, "unknown verb %s%s%s%s (waymarkctl --help lists all)", noun,
-                        *noun ? " " : "", word, diag_meant(word, names, meant));
+        if (*v->verb && (*noun == '\0' || strcmp(v->noun, noun) == 0))
+            diag_nearer(word, *noun == '\0' && *v->noun ? v->noun : v->verb, &best, meant);
+        return ctl_misused("unknown verb %s%s%s%s (waymarkctl --help lists all)", noun,
+                           *noun ? " " : "", word, meant);
     }
     if (*noun)
         fprintf(f, "usage: waymarkctl %s VERB ...\n", noun);
@@ -102,21 +103,19 @@ static int without_verb(verb_tables *tables, const struct ctl *c, bool asked)
 }
 
 /* The option of this name of the verb (NULL: of any), or that every verb takes. NULL: there is
- * none; names, ended by NULL, has those that there are. */
+ * none; which is meant. */
 static const struct ctl_option *find_option(verb_tables *tables, const struct ctl_verb *verb,
-                                            const char *name, const char *names[NAMES + 1])
+                                            const char *name, char meant[DIAG_MEANT])
 {
-    int n = 0;
+    unsigned best = 0;
 
     EACH_VERB(tables, v)
     for (int i = -1; (verb == NULL || verb == v) && (i < 0 || v->options[i]); i++)
         for (const struct ctl_option *o = i < 0 ? cli_options : v->options[i]; o->name; o++) {
             if (strcmp(o->name, name) == 0)
                 return o;
-            if (n < NAMES)
-                names[n++] = o->name;
+            diag_nearer(name, o->name, &best, meant);
         }
-    names[n] = NULL;
     return NULL;
 }
 
@@ -135,78 +134,85 @@ int ctl_number(const struct ctl *c, const char *name, uint64_t most, uint64_t *o
     if (text == NULL ||
         (most > 0 ? number_parse(out, text, most) : time_parse(out, text, c->now.wall_ms)) == 0)
         return 0;
-    return ctl_fail(EXIT_USAGE, "%s %s: %s", name, text,
-                    most > 0 ? "a number is needed"
-                             : "a time is needed, as 2026-11-22, \"2026-11-22 09:00\", 09:00, or "
-                               "7d for seven days ago");
+    return ctl_misused("%s %s: %s", name, text,
+                       most > 0
+                           ? "a number is needed"
+                           : "a time is needed, as 2026-11-22, \"2026-11-22 09:00\", 09:00, or "
+                             "7d for seven days ago");
 }
 
-/* Keeps the option at argv[*i], cut at its =, and moves *i over its value. Whether the verb has it
- * is asked when that is known. 0 or an exit code. */
-static int read_option(verb_tables *tables, struct ctl *c, char **argv, int *i)
+/* How many words of the line call the verb; 0: they call another. */
+static int words_of(const struct ctl_verb *v, int argc, char **argv)
 {
-    const char *names[NAMES + 1];
-    char *value = argv[*i], *name = strsep(&value, "=");
-    const struct ctl_option *option = find_option(tables, NULL, name, names);
+    int words = *v->noun && *v->verb ? 2 : 1;
 
-    if (option && option->value == NULL && value)
-        return ctl_fail(EXIT_USAGE, "%s takes no value", name);
-    if (option && option->value && value == NULL && (value = argv[++*i]) == NULL)
-        return ctl_fail(EXIT_USAGE, "%s needs a value: %s %s", name, name, option->value);
-    if (c->n_given == (int)ARRAY_LEN(c->given))
-        return ctl_fail(EXIT_USAGE, "more than %zu options; use policy import for long lists",
-                        ARRAY_LEN(c->given));
-    c->given[c->n_given].name = name;
-    c->given[c->n_given++].value = value ? value : "";
-    return 0;
+    if (argc < words || (*v->verb == '\0' && argc > 1) ||
+        strcmp(*v->verb ? v->verb : v->noun, argv[words - 1]) != 0 ||
+        (words == 2 && strcmp(v->noun, argv[0]) != 0))
+        return 0;
+    return words;
 }
 
 /* Reads the line into c; its arguments are moved to the beginning of argv. RUN, or the exit code
  * of a line that is done, all being said. */
 static int parse_line(verb_tables *tables, struct ctl *c, int argc, char **argv)
 {
-    const char *names[NAMES + 1];
+    const struct ctl_option *option;
     const struct ctl_verb *v = NULL;
-    char line[USAGE];
+    char line[USAGE], meant[DIAG_MEANT];
     bool options = true, asked;
 
-    for (int i = 1; i < argc; i++)
-        if (options && strcmp(argv[i], "--") == 0)
+    /* Whether the verb has an option is asked when that is known. */
+    for (int i = 1; i < argc; i++) {
+        bool is_option = options && argv[i][0] == '-' && argv[i][1] != '\0';
+        char *value = argv[i], *name = is_option ? strsep(&value, "=") : value;
+
+        option = is_option ? find_option(tables, NULL, name, meant) : NULL;
+        if (is_option && strcmp(name, "--") == 0)
             options = false;
-        else if (!options || argv[i][0] != '-' || argv[i][1] == '\0')
-            argv[c->argc++] = argv[i];
-        else if (read_option(tables, c, argv, &i) != 0)
-            return EXIT_USAGE;
+        else if (!is_option)
+            argv[c->argc++] = name;
+        else if (option && option->value == NULL && value)
+            return ctl_misused("%s takes no value", name);
+        else if (option && option->value && value == NULL && (value = argv[++i]) == NULL)
+            return ctl_misused("%s needs a value: %s %s", name, name, option->value);
+        else if (c->n_given == (int)ARRAY_LEN(c->given))
+            return ctl_misused("more than %zu options; use policy import for long lists",
+                               ARRAY_LEN(c->given));
+        else {
+            c->given[c->n_given].name = name;
+            c->given[c->n_given++].value = value ? value : "";
+        }
+    }
     argv[c->argc] = NULL;
     c->argv = argv;
+    asked = ctl_option(c, "--help") || ctl_option(c, "-h");
     EACH_VERB(tables, w)
     {
-        int words = *w->noun ? 2 : 1;
+        int words = v ? 0 : words_of(w, c->argc, argv);
 
-        if (v || c->argc < words || strcmp(w->verb, argv[words - 1]) != 0 ||
-            (words == 2 && strcmp(w->noun, argv[0]) != 0))
+        if (words == 0 || (asked && *w->verb == '\0')) /* help on all verbs of the noun */
             continue;
         v = c->verb = w;
-        snprintf(c->called, sizeof c->called, "%s%s%s", v->noun, *v->noun ? " " : "", v->verb);
+        snprintf(c->called, sizeof c->called, "%s%s%s", v->noun, words == 2 ? " " : "", v->verb);
         c->argc -= words;
         c->argv += words;
     }
     for (int i = 0; i < c->n_given; i++) {
         const char *name = c->given[i].name;
-        const struct ctl_option *option = find_option(tables, v, name, names);
 
+        option = find_option(tables, v, name, meant);
         if (option == NULL)
-            return ctl_fail(EXIT_USAGE, "unknown option %s%s (waymarkctl VERB --help names all)",
-                            name, diag_meant(name, names, line));
+            return ctl_misused("unknown option %s%s (waymarkctl VERB --help names all)", name,
+                               meant);
         if (!option->many && ctl_option_at(c, name, 1))
-            return ctl_fail(EXIT_USAGE, "%s is given twice", name);
+            return ctl_misused("%s is given twice", name);
         c->given[i].option = option;
     }
     if (ctl_option(c, "--version")) {
         printf("waymarkctl %s\n", PACKAGE_VERSION);
         return EXIT_DONE;
     }
-    asked = ctl_option(c, "--help") || ctl_option(c, "-h");
     if (v == NULL)
         return without_verb(tables, c, asked);
     usage(v, line);
@@ -218,12 +224,12 @@ static int parse_line(verb_tables *tables, struct ctl *c, int argc, char **argv)
         return EXIT_DONE;
     }
     if (ctl_option(c, "--json") && ctl_option(c, "--csv"))
-        return ctl_fail(EXIT_USAGE, "--json and --csv exclude each other");
+        return ctl_misused("--json and --csv exclude each other");
     if (v->most == 0 && c->argc > 0)
-        return ctl_fail(EXIT_USAGE, "%s takes no argument: %s", line, c->argv[0]);
+        return ctl_misused("%s takes no argument: %s", line, c->argv[0]);
     if (c->argc < v->least || (v->most >= 0 && c->argc > v->most))
-        return ctl_fail(EXIT_USAGE, "too %s arguments: waymarkctl %s",
-                        c->argc < v->least ? "few" : "many", line);
+        return ctl_misused("too %s arguments: waymarkctl %s", c->argc < v->least ? "few" : "many",
+                           line);
     return RUN;
 }
 
@@ -232,7 +238,7 @@ int cli_main(verb_tables *tables, int argc, char **argv)
     const char *no_colour = getenv("NO_COLOR"), *assigned[ARRAY_LEN(((struct ctl *)0)->given) + 1];
     struct ctl c = {.now = clock_now(), .uid = getuid(), .stderr_tty = isatty(STDERR_FILENO)};
     struct winsize size;
-    struct diags d;
+    struct diags d = {0};
     int code = parse_line(tables, &c, argc, argv), n = 0;
 
     if (code == RUN) {
@@ -243,7 +249,6 @@ int cli_main(verb_tables *tables, int argc, char **argv)
         c.colour = isatty(STDOUT_FILENO) && (no_colour == NULL || *no_colour == '\0');
         while ((assigned[n] = ctl_option_at(&c, "-o", n)) != NULL)
             n++;
-        diags_init(&d);
         if (settings_read(&c.settings, ctl_option(&c, "-c"), assigned, &d) < 0)
             code = ctl_invalid(&d);
         else
@@ -254,4 +259,56 @@ int cli_main(verb_tables *tables, int argc, char **argv)
     if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_DONE)
         code = ctl_fail(EXIT_FAILED, "cannot write to standard output");
     return code;
+}
+
+/* --- who the tool is: it becomes the user of waymarkd before it touches a store, so that every file
+ * has one owner, and remembers who sits at the keyboard, for the log of changes */
+
+int ctl_become_user(const struct ctl *c)
+{
+    const struct user_dir dirs[] = {{"server.state-dir", c->settings->server.state_dir}, {0}};
+    const char *user = c->settings->server.user;
+    struct diags d = {0};
+    int code = EXIT_DONE;
+
+    if (geteuid() == 0 && *user && user_become(user, dirs, &d) < 0)
+        code = ctl_fail(EXIT_FAILED, "%s", d.list[0]);
+    diags_fini(&d);
+    return code;
+}
+
+void ctl_author(const struct ctl *c, char out[64])
+{
+    /* Only root's word counts: anybody else can set the variable. */
+    const char *sudo = c->uid == 0 ? getenv("SUDO_USER") : NULL;
+    const struct passwd *pw = getpwuid(c->uid);
+    char *clean;
+
+    /* The kernel remembers who logged in, whatever sudo and su did since. */
+    if (getlogin_r(out, 64) == 0)
+        return;
+    clean = sudo && *sudo ? ctl_clean(sudo)
+            : pw          ? ctl_clean(pw->pw_name)
+                          : ctl_text("uid %u", c->uid);
+    snprintf(out, 64, "%s", clean);
+    free(clean);
+}
+
+int ctl_store_error(const struct ctl *c, const char *path, int err)
+{
+    const char *user = c->settings->server.user;
+    bool denied = abs(err) == EACCES || abs(err) == EPERM;
+
+    if (abs(err) == ENOENT)
+        return ctl_fail(
+            EXIT_FAILED,
+            "%s does not exist: waymarkd has not run yet, or server.state-dir is another", path);
+    if (denied && c->uid == 0)
+        return ctl_fail(EXIT_FAILED,
+                        "cannot open %s as the user %s: its owner is another; chown -R %s: %s",
+                        path, user, user, c->settings->server.state_dir);
+    if (denied)
+        return ctl_fail(EXIT_FAILED, "no permission for %s: sudo waymarkctl %s ...", path,
+                        c->called);
+    return ctl_fail(EXIT_FAILED, "cannot open %s: %s", path, strerror(abs(err)));
 }

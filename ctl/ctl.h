@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-#include "base/number.h"
+#include "base/str.h"
 #include "settings/settings.h"
 #include "wire/message.h"
 
@@ -19,7 +19,7 @@ enum exit_code { /* 0 to 7, as the manual has them */
     EXIT_NO_DAEMON, EXIT_INVALID, EXIT_CONFLICT, EXIT_PROBLEMS
 };
 /* clang-format on */
-enum ctl_format { FORMAT_TABLE, FORMAT_JSON, FORMAT_CSV };
+enum ctl_format { FORMAT_TABLE, FORMAT_HTML /* of what people read */, FORMAT_JSON, FORMAT_CSV };
 
 struct ctl_option {
     const char *name;  /* "--client" */
@@ -31,7 +31,7 @@ struct ctl_option {
 struct ctl;
 
 struct ctl_verb {
-    const char *noun, *verb;             /* one word each; noun "" for verbs without one */
+    const char *noun, *verb;             /* one word each; or one of them is "" */
     int least, most;                     /* arguments; most -1 = any number */
     const char *arguments;               /* "NAME [TYPE]", or "" */
     const struct ctl_option *options[4]; /* lists, shared and own ones, ended by NULL */
@@ -73,6 +73,14 @@ int ctl_number(const struct ctl *, const char *name, uint64_t most, uint64_t *ou
  * a row without a verb. */
 int cli_main(const struct ctl_verb *const *tables, int argc, char **argv);
 
+/* Run as root: opens state files as server.user from here on (makes the state directory if need
+ * be); run by others: stays. Exit code 0 or a message. */
+int ctl_become_user(const struct ctl *);
+/* Who changes something: whoever logged in, else who called sudo, else the real user. */
+void ctl_author(const struct ctl *, char out[64]);
+/* Says why a file of the state directory cannot be opened; with the sudo line when that helps. */
+int ctl_store_error(const struct ctl *, const char *path, int err);
+
 /* --- ctl/print.c: lines. What comes as text is printed so that it cannot act on a terminal: control
  * characters, marks that turn the direction of writing and octets that are not UTF-8 become \xNN. */
 
@@ -82,7 +90,7 @@ void *ctl_checked(void *);
 void *ctl_alloc(void *old, size_t size);
 char *ctl_text(const char *fmt, ...) PRINTF_LIKE(1, 2);
 FILE *ctl_open(char **text);
-void ctl_close(FILE *);
+void ctl_close(FILE *, char *const *text);
 /* A text that cannot act on a terminal; the caller frees. */
 char *ctl_clean(const char *text);
 
@@ -90,6 +98,7 @@ char *ctl_clean(const char *text);
  * Returns the code, so that a verb can `return ctl_fail(EXIT_NOT_FOUND, "...")`. */
 int ctl_say(FILE *, const char *before, int code, char *text);
 #define ctl_fail(code, ...) ctl_say(stderr, "waymarkctl: ", code, ctl_text(__VA_ARGS__))
+#define ctl_misused(...) ctl_fail(EXIT_USAGE, __VA_ARGS__)
 #define ctl_warn(...) ctl_say(stderr, "warning: ", EXIT_DONE, ctl_text(__VA_ARGS__))
 #define ctl_note(...) ctl_say(stderr, "", EXIT_DONE, ctl_text(__VA_ARGS__)) /* remarks */
 #define ctl_line(...) ctl_say(stdout, "", EXIT_DONE, ctl_text(__VA_ARGS__)) /* data */
@@ -99,8 +108,8 @@ int ctl_invalid(const struct diags *);
 bool ctl_ask(const struct ctl *, const char *question);
 
 /* A bar on stderr, when that is a terminal, of what has lasted for a second; gone when all is
- * done. Called often. */
-void ctl_progress(const struct ctl *, const char *what, size_t done, size_t all);
+ * done. Called often, also back by those who know nothing of a struct ctl. */
+void ctl_progress(const void *ctl, size_t done, size_t all);
 
 /* A cell of CSV (RFC 4180), and its guard: a text that a spreadsheet would take for a formula, or
  * for a guarded one, gets a ' in front. */
@@ -114,6 +123,7 @@ bool ctl_is_formula(const char *cell); /* with or without such quotes */
  *             itself; the texts of an array stand beside each other
  *   {a:time}  ms since 1970, local, or "never"    {a:span}  seconds as "1 d 2 h"
  *   {a:mib}   octets as "1.0"                     {a:lines} the texts of an array, each on a line
+ *   {a:html}  a text without markup
  *   {?a}      prints nothing: is it there?        {?a=word} is it this word, or number?
  *   [x|y|...] the first of these texts in which no field is missing, null, false or empty
  *   {:20}     blanks up to column 20; a tab ends a column, as wide as the widest of the list */
@@ -132,54 +142,31 @@ char *ctl_expand(const json_t *object, const char *template);    /* the caller f
 
 enum column_kind {
     COLUMN_TEXT,
-    COLUMN_NUMBER,
-    COLUMN_TIME,        /* ms since 1970: table local, else RFC 3339 UTC */
-    COLUMN_LIST,        /* array of texts */
-    COLUMN_DURATION_MS, /* table: "1 d 2 h" */
-    COLUMN_FLAG         /* boolean */
+    COLUMN_NUMBER, /* n */
+    COLUMN_TIME,   /* time: ms since 1970; table local, else RFC 3339 UTC */
+    COLUMN_LIST,   /* list: array of texts */
+    COLUMN_SPAN,   /* span: in ms; table "1 d 2 h" */
+    COLUMN_FLAG    /* flag: boolean */
 };
-enum { WIDEST = 9 };
+enum { WIDEST = 9, COLUMNS_MOST = 64 };
 struct column {
     const char *key;   /* the field in JSON, the header in CSV */
     const char *title; /* heads the table; NULL: the key in capitals */
     int kind;
     int rank; /* 0: stays; WIDEST: with --wide only */
 };
+/* Columns of a text, KEY[:KIND][/RANK][=TITLE] and so on with | between; ended by a row without a
+ * key. The caller frees. */
+struct column *table_columns(const char *text);
 
 /* Prints rows (an array of objects; fields without a column appear in JSON only) as
- * {"plural": [...]}, CSV or a table. plural NULL: rows is one object, of which the table is lines
+ * {"plural": [...]}, CSV, a table, or its rows as markup. plural NULL: rows is one object, of which the table is lines
  * "title  value", and JSON the object itself. For JSON the times in rows become texts. */
-void table_print(const struct ctl *c, const char *plural, const struct column *columns,
-                 json_t *rows);
-void table_print_json(const json_t *);
-/* What stands in a column at a row, counted from 1; 0: its title. The caller frees. */
-char *table_cell(const struct ctl *c, const struct column *, const json_t *rows, size_t i);
-/* Of its cells; 0: it is left out, however wide the terminal is. */
-size_t table_column_width(const struct ctl *c, const struct column *, const json_t *rows);
-
-/* --- ctl/html.c: a page for a mailbox or a printer, on standard output: one file that loads nothing,
- * without script; light or dark as the reader has it. Texts are made harmless, and escaped. */
-
-/* The head; title, and a line below it. It ends with </body></html>. */
-void html_begin(const char *title, const char *below);
-/* A text between markup, and the end of the line. */
-void html_element(const char *open, const char *text, const char *close);
-/* Bars for the rows {label, value}, the largest first, with a line at `mark` (0: none). No rows:
- * nothing. */
-void html_bars(const char *title, const json_t *rows, json_int_t mark);
-/* The columns of the table that a wide terminal shows. link: texts of the first column are names
- * of sections: their ids. */
-void html_table(const struct ctl *, const struct column *, const json_t *rows, bool link);
-
-/* --- ctl/rights.c */
-
-/* Run as root: opens state files as server.user from here on (makes the state directory if need
- * be); run by others: stays. Exit code 0 or a message. */
-int ctl_become_user(const struct ctl *);
-/* Who changes something: whoever logged in, else who called sudo, else the real user. */
-void ctl_author(const struct ctl *, char out[64]);
-/* Says why a file of the state directory cannot be opened; with the sudo line when that helps. */
-int ctl_store_error(const struct ctl *, const char *path, int err);
+void table_print(const struct ctl *c, const char *plural, const char *columns, json_t *rows);
+void table_print_columns(const struct ctl *c, const char *plural, const struct column *,
+                         json_t *rows);
+#define table_print_json(value) table_dump_json(value, JSON_INDENT(2))
+void table_dump_json(const json_t *, size_t flags);
 
 /* --- ctl/daemon.c, ctl/query.c, and the tables of verbs, each ended by {0} */
 
@@ -205,7 +192,8 @@ int ctl_api_result(const struct ctl *, int status, const json_t *reply);
 int ctl_show_reply(const struct ctl *, int code, json_t *reply, const struct ctl_row *rows);
 /* What the daemon tells, owned by the caller; NULL: it does not answer. No message. */
 json_t *ctl_api_get(const struct ctl *, const char *path);
-#define ctl_api_status(c) ctl_api_get(c, "/v1/status")
+/* What it knows of KMS hosts, by HOST:PORT; or NULL. */
+json_t *ctl_health(const struct ctl *);
 /* A question to a DNS server, and its reply as it came: over UDP unless tcp, and again over TCP when
  * the reply is truncated. 0; -ETIMEDOUT; -EBADMSG: no packet was the reply; -errno. */
 struct dns_reply {

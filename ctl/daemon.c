@@ -15,9 +15,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base/str.h"
-#include "wire/present.h"
-
 enum { TIMEOUT_S = 30, ALIVE_TIMEOUT_S = 3 };
 
 int ctl_connect(const struct sockaddr *to, socklen_t len, int type, int timeout_s)
@@ -53,7 +50,7 @@ int ctl_api(const struct ctl *c, const struct ctl_part *path, const json_t *post
     }
     fprintf(f, " HTTP/1.0\r\nContent-Length: %zu\r\n\r\n%s", body ? strlen(body) : 0,
             body ? body : "");
-    ctl_close(f);
+    ctl_close(f, &request);
     (void)str_copy(to.sun_path, sizeof to.sun_path, c->settings->control.socket); /* it fits */
     fd = ctl_connect((struct sockaddr *)&to, sizeof to, SOCK_STREAM, timeout_s);
     status = fd < 0 ? fd : -ENOMEM;
@@ -81,6 +78,22 @@ json_t *ctl_api_get(const struct ctl *c, const char *path)
         return reply;
     json_decref(reply);
     return NULL;
+}
+
+json_t *ctl_health(const struct ctl *c)
+{
+    json_t *health = ctl_api_get(c, "/v1/health"), *known = health ? json_object() : NULL, *one;
+    size_t i;
+
+    json_array_foreach(json_object_get(health, "hosts"), i, one)
+    {
+        char *host = ctl_expand(one, "{host}:{port}");
+
+        json_object_set(known, host, one);
+        free(host);
+    }
+    json_decref(health);
+    return known;
 }
 
 int ctl_api_result(const struct ctl *c, int status, const json_t *reply)
@@ -122,7 +135,7 @@ static int ask(struct ctl *c, const struct ctl_part *path, json_t *post, bool ha
     json_decref(post);
     if (!asks) {
         *reply = NULL;
-        return ctl_fail(EXIT_USAGE, "%s has no CSV form; use --json", c->called);
+        return ctl_misused("%s has no CSV form; use --json", c->called);
     }
     return ctl_api_result(c, status, *reply);
 }
@@ -162,6 +175,10 @@ static const struct ctl_row status_rows[] = {
     {"cache", "cache",
      "{entries} entries, {bytes:mib} of {size:mib} MiB; "
      "{hits} look-ups hit, {misses} missed"},
+    {"limits", "limits",
+     "[{?rate_dropped=0}{?rate_slipped=0}{?large_cut=0}|"
+     "questions by UDP above client-rate: {rate_dropped} not answered, {rate_slipped} sent to TCP; "
+     "answers above client-large-rate: {large_cut} sent to TCP]"},
     {"queries", NULL, "{queries}, of them {kms_questions} for a KMS host"},
     {NULL, "problems", "! {.}"},
     {0},
@@ -195,23 +212,6 @@ static int run_stats(struct ctl *c)
 
 static int run_upstreams(struct ctl *c)
 {
-    static const struct column columns[] = {
-        {"zone", "route", COLUMN_TEXT, 0},
-        {"strategy", "strategy", COLUMN_TEXT, 0},
-        {"address", "server", COLUMN_TEXT, 0},
-        {"state", "state", COLUMN_TEXT, 0},
-        {"rtt_ms", "RTT", COLUMN_DURATION_MS, 0},
-        {"queries", "queries", COLUMN_NUMBER, 0},
-        {"replies", "replies", COLUMN_NUMBER, 0},
-        {"positive", "positive", COLUMN_NUMBER, 0},
-        {"nodata", "nodata", COLUMN_NUMBER, 0},
-        {"nxdomain", "nxdomain", COLUMN_NUMBER, 0},
-        {"failures", "failures", COLUMN_NUMBER, 0},
-        {"timeouts", "timeouts", COLUMN_NUMBER, 0},
-        {"errors", "errors", COLUMN_NUMBER, 0},
-        {"last_error", "last error", COLUMN_TEXT, 0},
-        {0},
-    };
     json_t *reply, *list = json_array(), *route, *server;
     int code = ask(c, CTL_PATH({"/v1/upstreams", ""}), NULL, true, &reply);
     size_t i, k;
@@ -224,7 +224,16 @@ static int run_upstreams(struct ctl *c)
         json_array_append(list, server);
     }
     if (code == EXIT_DONE && c->format != FORMAT_JSON)
-        table_print(c, "servers", columns, list);
+        table_print(c, "servers",
+                    "zone=route|strategy=strategy|address=server|source/"
+                    "7=from|tls/8=TLS|state=state|since:time/5=since|"
+                    "rtt_ms:span=RTT|"
+                    "queries:n=queries|"
+                    "replies:n=replies|positive:n=positive|nodata:n=nodata|nxdomain:n=nxdomain|"
+                    "failures:n=failures|"
+                    "timeouts:n=timeouts|errors:n=errors|last_error=last "
+                    "error|without:list/6=asked without|loop/8=loop at",
+                    list);
     json_decref(list);
     return ctl_show_reply(c, code, reply, NULL);
 }
@@ -245,11 +254,32 @@ static int run_reload(struct ctl *c)
     return ctl_show_reply(c, code, reply, rows);
 }
 
+static int run_cache(struct ctl *c)
+{
+    static const struct ctl_row rows[] = {
+        {"cache", NULL, "{entries} entries, {bytes:mib} of {size:mib} MiB"},
+        {"kinds", "kinds", "{kind}\t{entries}\t{bytes:mib} MiB"},
+        {"questions", NULL,
+         "{hits} answered from it[, {hit_rate} %]; {misses} not; "
+         "{stale} got an expired answer"},
+        {"kept", "snapshot",
+         "[{error}: {file} cannot be written|{file}, written {written:time}|"
+         "{file}, not written yet|a restart forgets it (cache.persist: no)]"},
+        {0},
+    };
+    json_t *reply;
+    int code = ask(c, CTL_PATH({"/v1/cache", ""}), NULL, false, &reply);
+
+    return ctl_show_reply(c, code, reply, rows);
+}
+
 static int run_cache_get(struct ctl *c)
 {
     static const struct ctl_row rows[] = {
         {NULL, "entries",
-         "{name} {type}  {rcode}, {kind}, {ttl_s} s left, {age_s} s old[, from {server}]"
+         "{name} {type}[{?dnssec} with DO][{?cd} with CD]  {rcode}, {kind}, "
+         "[{?stale}expired, served while no server answers|{?expired}expired|{ttl_s} s left], "
+         "{age_s} s old[, from {server}][ (route {route})|, of a route that is gone]"
          "\n  {records:lines}"},
         {0},
     };
@@ -269,38 +299,46 @@ static int run_cache_flush(struct ctl *c)
     int code;
 
     if (all ? c->argc > 0 || below : c->argc == 0)
-        return ctl_fail(EXIT_USAGE,
-                        "say what to remove: waymarkctl cache flush NAME | --below NAME | --all");
+        return ctl_misused(
+            "say what to remove: waymarkctl cache flush NAME | --below NAME | --all");
     body = all ? json_pack("{s:b}", "all", 1)
                : json_pack("{s:s, s:b}", "name", c->argv[0], "below", below);
     if (body == NULL)
-        return ctl_fail(EXIT_USAGE, "%s is not UTF-8", c->argv[0]);
+        return ctl_misused("%s is not UTF-8", c->argv[0]);
     code = ask(c, CTL_PATH({"/v1/cache/flush", ""}), body, false, &reply);
     return ctl_show_reply(c, code, reply, rows);
 }
 
-static const struct ctl_option query_options[] = {
-    {"--tcp", NULL, false, "ask over TCP"},
-    {0},
-};
-static const struct ctl_option flush_options[] = {
-    {"--below", NULL, false, "remove NAME and all names below it"},
-    {"--all", NULL, false, "remove all names"},
-    {0},
-};
-
 /* clang-format off */
+static const struct ctl_option
+    query_options[] = {
+        {"--tcp", NULL, false, "ask over TCP"},
+        {0}},
+    flush_options[] = {
+        {"--below", NULL, false, "remove NAME and all names below it"},
+        {"--all", NULL, false, "remove all names"},
+        {0}};
+
 const struct ctl_verb ctl_daemon_verbs[] = {
-    {"", "status", 0, 0, "", {NULL}, run_status, "show the daemon on one screen; a line with ! needs a person (exit 7)"},
+    {"", "status", 0, 0, "", {NULL}, run_status,
+     "show the daemon on one screen; a line with ! needs a person (exit 7)"},
     {"", "stats", 0, 0, "", {NULL}, run_stats, "print every counter"},
     {"", "reload", 0, 0, "", {NULL}, run_reload, "read the settings again"},
-    {"", "query", 1, 2, "NAME [TYPE]", {query_options}, query_run, "ask the daemon a real question; it is recorded like any other"},
-    {"", "explain", 0, 2, "SUFFIX | NAME TYPE", {explain_options}, explain_verb, "show what a client would get, and why; nothing is recorded"},
-    {"", "doctor", 0, 0, "", {doctor_options}, doctor_run, "check from here what Microsoft's article checks by hand (exit 7)"},
+    {"", "query", 1, 2, "NAME [TYPE]", {query_options}, query_run,
+     "ask the daemon a real question; it is recorded like any other"},
+    {"", "explain", 0, 2, "SUFFIX | NAME TYPE", {explain_options}, explain_verb,
+     "show what a client would get, and why; nothing is recorded"},
+    {"", "doctor", 0, 0, "", {doctor_options}, doctor_run,
+     "check from here what Microsoft's article checks by hand (exit 7)"},
     {"", "upstreams", 0, 0, "", {NULL}, run_upstreams, "show the routes and their servers"},
-    {"", "backup", 1, 1, "DIR", {NULL}, backup_run, "copy settings, policy and audit into a new folder, while the daemon runs"},
-    {"cache", "get", 1, 2, "NAME [TYPE]", {NULL}, run_cache_get, "show what the cache holds for a name"},
-    {"cache", "flush", 0, 1, "NAME | --below NAME | --all", {flush_options}, run_cache_flush, "remove names from the cache"},
+    {"", "backup", 1, 1, "DIR", {NULL}, backup_run,
+     "copy settings, policy and audit into a new folder, while the daemon runs"},
+    {"cache", "", 0, 0, "", {NULL}, run_cache,
+     "show what the cache holds, by kind, and how much it answers"},
+    {"cache", "get", 1, 2, "NAME [TYPE]", {NULL}, run_cache_get,
+     "show what the cache holds for a name"},
+    {"cache", "flush", 0, 1, "NAME | --below NAME | --all", {flush_options}, run_cache_flush,
+     "remove names from the cache"},
     {0},
 };
 /* clang-format on */

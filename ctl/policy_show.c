@@ -13,12 +13,9 @@
  */
 #include "ctl/policy.h"
 
-#include <strings.h>
-
 #include "policy/decide.h"
-#include "wire/present.h"
 
-enum { TABLE_ROWS = 1000 /* of suffixes on a screen */ };
+enum { TABLE_ROWS = 1000 /* of suffixes on a screen */, UNROUTED = 8 /* in a sentence */ };
 
 /* What is listed: objects of a kind, and this: */
 enum { SUFFIXES = POLICY_KINDS };
@@ -28,7 +25,7 @@ static const char *const words[] = {"networks", "pools", "approved", "rules", "s
 struct listing {
     const char *name; /* of an object, or NULL: all */
     json_t *rows;
-    size_t limit, left;
+    uint64_t limit, left;
 };
 
 /* Is a row of an object of that name to be made? */
@@ -54,21 +51,22 @@ static void add_listed_host(struct listing *l, const struct policy_approved *a, 
 static json_t *object_row(enum policy_kind kind, const union policy_object *o)
 {
     const struct policy_list *members = policy_members_of(kind, o);
+    const size_t size = policy_lists[kind]->element->size;
     json_t *list = json_array(), *when;
     const struct policy_rule *r = &o->rule;
-    const int pinned = kind == POLICY_POOL ? policy_pinned(&o->pool) : 0;
     char text[HOST_TEXT];
 
-    for (size_t i = 0; kind != POLICY_RULE && i < members->n; i++)
-        json_array_append_new(
-            list, json_string(policy_member_print(
-                      kind, (char *)members->at + i * policy_members[kind].size, text)));
+    for (size_t i = 0; kind != POLICY_RULE && i < members->n; i++) {
+        policy_member_print(kind, (char *)members->at + i * size, text);
+        json_array_append_new(list, json_string(text));
+    }
     if (kind == POLICY_NETWORK)
         return json_pack("{s:s,s:o}", "name", o->name, "prefixes", list);
     if (kind == POLICY_POOL)
-        return json_pack("{s:s,s:o,s:b,s:s,s:o?}", "name", o->name, "hosts", list, "allow_public",
-                         o->pool.allow_public, "choice", choice_names[o->pool.choice],
-                         "pin_clients", pinned > 0 ? json_integer(pinned) : NULL);
+        return json_pack(
+            "{s:s,s:o,s:b,s:s,s:o?}", "name", o->name, "hosts", list, "allow_public",
+            o->pool.allow_public, "choice", choice_names[o->pool.choice], "pin_clients",
+            o->pool.choice == CHOICE_PIN ? json_integer(policy_pinned(&o->pool)) : NULL);
     when = json_array();
     for (size_t i = 0; i < r->n_networks; i++)
         json_array_append_new(list, json_string(r->networks[i]));
@@ -83,141 +81,84 @@ static json_t *object_row(enum policy_kind kind, const union policy_object *o)
                      r->break_dnssec, "comment", policy_text(r->comment));
 }
 
-/* clang-format off */
-#define T COLUMN_TEXT
-#define N COLUMN_NUMBER
-#define L COLUMN_LIST
-#define TIME COLUMN_TIME
-static const struct {
-    const char *one;
-    struct column columns[12];
-} lists[] = {
-    [POLICY_NETWORK] = {"network", {{"name", "NETWORK", T, 0}, {"prefixes", NULL, L, 0}}},
-    [POLICY_POOL] = {"pool", {{"name", "POOL", T, 0}, {"hosts", NULL, L, 0}, {"choice", NULL, T, 0}, {"pin_clients", "UNTIL", N, 5}, {"allow_public", "PUBLIC", T, 4}}},
-    [POLICY_APPROVED] = {"approved host", {{"host", NULL, T, 0}, {"port", NULL, N, 0}, {"by", NULL, T, 0}}},
-    [POLICY_RULE] = {"rule", {
-        {"name", "RULE", T, 0}, {"action", NULL, T, 0}, {"mode", NULL, T, 0}, {"networks", NULL, L, 0},
-        {"suffixes", NULL, N, 0}, {"when", NULL, L, 2}, {"pool", NULL, T, 0}, {"ttl_s", "TTL", N, 5},
-        {"from", NULL, TIME, 4}, {"until", NULL, TIME, 3}, {"comment", NULL, T, 6}}},
-    [SUFFIXES] = {"rule", {{"suffix", NULL, T, 0}, {"rule", NULL, T, 0}}},
+static const char *const columns[] = {
+    [POLICY_NETWORK] = "name=NETWORK|prefixes:list",
+    [POLICY_POOL] = "name=POOL|hosts:list|choice|pin_clients:n/5=UNTIL|allow_public/4=PUBLIC",
+    [POLICY_APPROVED] = "host|port:n|by",
+    [POLICY_RULE] = ("name=RULE|action|mode|networks:list|suffixes:n|when:list/2|pool|ttl_s:n/5=TTL"
+                     "|from:time/4|until:time/3|comment/6"),
+    [SUFFIXES] = "suffix|rule",
 };
-static const struct column health_columns[] = {
-    {"pool", NULL, T, 0}, {"host", NULL, T, 0}, {"port", NULL, N, 0}, {"state", NULL, T, 0}, {"since", NULL, TIME, 0},
-    {"last_error", "LAST ERROR", T, 0}, {"addresses", NULL, L, 2}, {0}};
-static const struct column summary_columns[] = {
-    {"serial", "serial", N, 0}, {"digest", "digest", T, 0}, {"time", "changed", TIME, 0}, {"rules", "rules", N, 0},
-    {"suffixes", "suffixes", N, 0}, {"networks", "networks", N, 0}, {"pools", "pools", N, 0},
-    {"approved", "approved", N, 0}, {"path", "store", T, 0}, {"bytes", "bytes", N, 0}, {0}};
-static const struct column log_columns[] = {
-    {"serial", NULL, N, 0}, {"time", NULL, TIME, 0}, {"author", NULL, T, 0}, {"for", NULL, T, 2},
-    {"reason", NULL, T, 1}, {"summary", "WHAT", T, 0}, {0}};
-static const struct column finding_columns[] = {{"subject", NULL, T, 0}, {"text", "FINDING", T, 0}, {0}};
-static const struct column test_columns[] = {
-    {"line", NULL, N, 0}, {"suffix", NULL, T, 0}, {"client", NULL, T, 0}, {"verdict", NULL, T, 0}, {"expect", NULL, T, 0},
-    {"outcome", "GOT", T, 0}, {"rule", NULL, T, 0}, {"result", NULL, T, 0}, {0}};
-/* clang-format on */
 
-/* What the daemon knows of a host that it tries, or NULL. */
-static json_t *find_health(const json_t *health, const struct policy_host *h)
+/* What the daemon knows of a pool's hosts, in its row. */
+static void add_health(json_t *row, const json_t *health, const struct policy_pool *p)
 {
-    const json_t *known = json_object_get(health, "hosts");
-    char name[NAME_TEXT];
-    json_t *one;
-    size_t i;
-
-    name_print(&h->target, name);
-    json_array_foreach(known, i, one)
-    {
-        if (h->probe && json_is_integer(json_object_get(one, "since")) &&
-            strcmp(json_string_value(json_object_get(one, "host")), name) == 0 &&
-            json_integer_value(json_object_get(one, "port")) == h->port)
-            return one;
-    }
-    return NULL;
-}
-
-/* The same of a pool's hosts, to the list and to the pool's row. */
-static void add_health(json_t *list, const json_t *health, const struct policy_pool *p, json_t *row)
-{
-    json_t *of_pool = json_array(), *o, *one;
-    char name[NAME_TEXT];
+    char text[HOST_TEXT], name[NAME_TEXT];
+    json_t *list = json_array(), *one;
 
     for (const struct policy_host *h = p->hosts; h < p->hosts + p->n; h++) {
-        o = json_pack("{s:s,s:s,s:i,s:s}", "pool", p->name, "host", name_print(&h->target, name),
-                      "port", (int)h->port, "state", h->probe ? "unknown" : "not probed");
-        if ((one = find_health(health, h)))
-            json_object_update(o, one);
-        json_array_append(list, o);
-        json_array_append_new(of_pool, o);
+        one = json_pack("{s:s,s:s,s:i,s:s}", "pool", p->name, "host", name_print(&h->target, name),
+                        "port", (int)h->port, "state", h->probe ? "unknown" : "not probed");
+        if (h->probe)
+            json_object_update(
+                one, json_object_get(health, policy_member_print(POLICY_APPROVED, h, text)));
+        json_array_append_new(list, one);
     }
-    json_object_set_new(row, "health", of_pool);
+    json_object_set_new(row, "health", list);
 }
 
 /* One rule, each field in words. */
 static const struct ctl_row rule_lines[] = {
     {"rule", NULL, "{name}[: {comment}]"},
     {"does", NULL, "{does}[{?pool}{pool}[: {hosts}]|]"},
-    {"when", NULL, "{says}"},
+    {"when", NULL, "[{?always}whatever the real DNS says|the real DNS says: {when}]"},
     {"clients", NULL, "in [{networks}|any network, or none]"},
-    {"mode", NULL,
-     "[{?mode=live}live|{?mode=shadow}shadow: recorded, not delivered|off: it never acts]"},
+    {"mode", NULL, "[{?mode=live}live|{?mode=off}off: it never acts|shadow: it is recorded only]"},
     {"valid", NULL,
-     "[{?from=0}{?until=0}at any time|{?from=0}until {until:time}|{?until=0}from {from:time}|"
-     "from {from:time} until {until:time}]"},
+     "[{?from=0}{?until=0}at any time|][{?from=0}|from {from:time} ][{?until=0}|until "
+     "{until:time}]"},
     {"TTL", NULL, "{ttl_s:span}"},
-    {"DNSSEC", NULL,
-     "[{?break_dnssec}acts also on signed answers for clients that check them|"
-     "leaves signed answers to clients that check them]"},
+    {"DNSSEC", NULL, "[{?break_dnssec}acts also|never acts] on signed answers for validators"},
     {"suffixes", "suffix_names", "{.}"},
     {"suffixes", NULL, "[{?suffix_names}|{?suffixes=0}none: it never acts|{suffixes}]"},
     {0},
 };
 
 /* What those need beside the row of the table; how many suffixes are left out. */
-static size_t add_words(json_t *row, const struct policy *p, const struct policy_rule *r,
-                        size_t limit)
+static uint64_t add_words(json_t *row, const struct policy *p, const struct policy_rule *r,
+                          uint64_t limit)
 {
-    static const char *const says[VERDICT_WORDS] = {"has no record", "fails", "has a record",
-                                                    "names a host that is not approved"};
     const union policy_object *pool = policy_find(p, POLICY_POOL, r->pool);
     json_t *list = json_array(), *of_pool = pool ? object_row(POLICY_POOL, pool) : NULL;
-    size_t n = r->n_suffixes < limit ? r->n_suffixes : limit;
     char text[SUFFIX_TEXT];
-    struct str s;
+    size_t i;
 
-    str_init(&s, text, sizeof text);
-    str_add(&s, r->when == WORD_ALL ? "whatever the real DNS says" : "");
-    for (int i = 0; r->when != WORD_ALL && i < VERDICT_WORDS; i++)
-        if (r->when & 1u << i)
-            str_addf(&s, "%s%s", s.len == 0 ? "the real DNS " : " or ", says[i]);
-    json_object_set_new(row, "says", json_string(text));
-    json_object_set_new(row, "does", json_string(policy_actions[r->action].deed));
-    json_object_set(row, "hosts", json_object_get(of_pool, "hosts"));
-    for (size_t i = 0; i < n; i++)
+    for (i = 0; i < r->n_suffixes && i < limit; i++)
         json_array_append_new(list, json_string(suffix_print(r->suffixes[i], text)));
-    json_object_set_new(row, "suffix_names", list);
+    json_object_update_new(row,
+                           json_pack("{s:s,s:O?,s:o,s:b}", "does", policy_actions[r->action].deed,
+                                     "hosts", json_object_get(of_pool, "hosts"), "suffix_names",
+                                     list, "always", r->when == WORD_ALL));
     json_decref(of_pool);
-    return r->n_suffixes - n;
+    return r->n_suffixes - i;
 }
 
 static int show_list(struct ctl *c, int what, const char *name)
 {
     enum policy_kind kind = what == SUFFIXES ? POLICY_RULE : (enum policy_kind)what;
-    struct listing l = {.name = name};
+    struct listing l = {.name = name, .limit = c->format == FORMAT_TABLE ? TABLE_ROWS : SIZE_MAX};
     const union policy_object *o;
     json_t *health, *hosts, *row;
     char text[SUFFIX_TEXT], meant[DIAG_MEANT];
-    uint64_t n = c->format == FORMAT_TABLE ? TABLE_ROWS : SIZE_MAX;
     struct policy p;
-    int code = ctl_number(c, "--limit", SIZE_MAX / 2, &n);
+    int code = ctl_number(c, "--limit", SIZE_MAX, &l.limit);
 
     if (code == 0)
-        code = policy_read(c, &p, NULL);
+        code = policy_read(c, ctl_option(c, "--at"), &p, NULL);
     if (code != 0)
         return code;
-    l.limit = (size_t)n;
     l.rows = json_array();
-    health = kind == POLICY_POOL ? ctl_api_get(c, "/v1/health") : NULL;
+    health = kind == POLICY_POOL ? ctl_health(c) : NULL;
     hosts = json_array();
     for (size_t i = 0; (o = policy_object(&p, kind, i)); i++) {
         if (kind == POLICY_APPROVED)
@@ -225,7 +166,8 @@ static int show_list(struct ctl *c, int what, const char *name)
         else if (what != SUFFIXES && wants(&l, o->name)) {
             json_array_append_new(l.rows, row = object_row(kind, o));
             if (health)
-                add_health(hosts, health, &o->pool, row);
+                add_health(row, health, &o->pool);
+            json_array_extend(hosts, json_object_get(row, "health"));
             if (name && kind == POLICY_RULE)
                 l.left += add_words(row, &p, &o->rule, l.limit);
         }
@@ -240,20 +182,22 @@ static int show_list(struct ctl *c, int what, const char *name)
             add_listed_host(&l, (const void *)&p.pools[i].hosts[k], "pool ", p.pools[i].name);
     if (name && json_array_size(l.rows) + l.left == 0 &&
         (what != SUFFIXES || !policy_find(&p, POLICY_RULE, name)))
-        code = ctl_fail(EXIT_NOT_FOUND, "there is no %s %s%s", lists[what].one, name,
+        code = ctl_fail(EXIT_NOT_FOUND, "there is no %s%s %s%s", policy_kind_names[kind],
+                        kind == POLICY_APPROVED ? " host" : "", name,
                         policy_meant(kind != POLICY_APPROVED ? &p : NULL, NULL, kind, name, meant));
     else if (name && what == POLICY_RULE && c->format == FORMAT_TABLE)
         ctl_show(json_array_get(l.rows, 0), rule_lines);
     else
-        table_print(c, words[what], lists[what].columns, l.rows);
+        table_print(c, words[what], columns[what], l.rows);
     if (c->format == FORMAT_TABLE && json_array_size(hosts) > 0) {
         ctl_line("%s", "");
-        table_print(c, "hosts", health_columns, hosts);
+        table_print(c, "hosts", "pool|host|port:n|state|since:time|last_error|addresses:list/2",
+                    hosts);
     }
     json_decref(hosts);
     json_decref(health);
     if (l.left > 0)
-        ctl_note("%zu more; --limit shows more of them", l.left);
+        ctl_note("%ju more; --limit shows more of them", (uintmax_t)l.left);
     json_decref(l.rows);
     policy_fini(&p);
     return code;
@@ -261,7 +205,7 @@ static int show_list(struct ctl *c, int what, const char *name)
 
 int policy_show(struct ctl *c)
 {
-    char digest[POLICY_DIGEST_TEXT], meant[DIAG_MEANT], *path;
+    char digest[POLICY_DIGEST_TEXT];
     struct policy_counts n;
     struct store *store;
     json_t *object;
@@ -270,42 +214,33 @@ int policy_show(struct ctl *c)
     if (i >= 0)
         return show_list(c, i, c->argc > 1 ? c->argv[1] : NULL);
     if (c->argc > 0)
-        return ctl_fail(EXIT_USAGE,
-                        "policy show %s: rules, networks, pools, approved or suffixes%s",
-                        c->argv[0], diag_meant(c->argv[0], words, meant));
-    code = policy_open_at(c, &store);
+        return ctl_misused("usage: waymarkctl policy show %s", c->verb->arguments);
+    code = policy_open_at(c, ctl_option(c, "--at"), &store);
     if (code != 0)
         return code;
     rc = policy_store_counts(store, &n);
     store_close(store);
     if (rc != 0)
         return policy_failed(c, "read the policy", rc);
-    path = ctl_text("%s/policy", c->settings->server.state_dir);
-    object =
-        json_pack("{s:I,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:I}", "serial", (json_int_t)n.serial,
-                  "digest", policy_digest_print(n.digest, digest), "time", (json_int_t)n.time_ms,
-                  "rules", (json_int_t)n.rules, "suffixes", (json_int_t)n.suffixes, "networks",
-                  (json_int_t)n.networks, "pools", (json_int_t)n.pools, "approved",
-                  (json_int_t)n.approved, "path", policy_text(path), "bytes", (json_int_t)n.bytes);
-    table_print(c, NULL, summary_columns, object);
+    object = json_pack(
+        "{s:I,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:o?,s:I}", "serial", (json_int_t)n.serial, "digest",
+        policy_digest_print(n.digest, digest), "time", (json_int_t)n.time_ms, "rules",
+        (json_int_t)n.rules, "suffixes", (json_int_t)n.suffixes, "networks", (json_int_t)n.networks,
+        "pools", (json_int_t)n.pools, "approved", (json_int_t)n.approved, "path",
+        json_sprintf("%s/policy", c->settings->server.state_dir), "bytes", (json_int_t)n.bytes);
+    table_print(c, NULL,
+                "serial:n|digest|time:time=changed|rules:n|suffixes:n|networks:n|pools:n|approved:"
+                "n|path=store|bytes:n",
+                object);
     json_decref(object);
-    free(path);
     return 0;
-}
-
-static void add_entry(void *rows, const struct policy_log_entry *e)
-{
-    char digest[POLICY_DIGEST_TEXT];
-
-    json_array_append_new(
-        rows, json_pack("{s:I,s:I,s:o,s:o,s:o,s:o,s:s}", "serial", (json_int_t)e->serial, "time",
-                        (json_int_t)e->time_ms, "author", policy_text(e->author), "for",
-                        policy_text(e->claimed), "reason", policy_text(e->reason), "summary",
-                        policy_text(e->summary), "digest", policy_digest_print(e->digest, digest)));
 }
 
 int policy_log(struct ctl *c)
 {
+    struct policy_log_entry e = {.serial = 0};
+    char digest[POLICY_DIGEST_TEXT];
+    struct store_txn *t = NULL;
     struct store *store;
     uint64_t since_ms = 0;
     json_t *rows;
@@ -316,12 +251,20 @@ int policy_log(struct ctl *c)
     if (code != 0)
         return code;
     rows = json_array();
-    rc = policy_log_each(store, since_ms, ctl_option(c, "--rule"), add_entry, rows);
+    rc = store_begin(store, false, &t);
+    while (rc == 0 && (rc = log_next(t, since_ms, ctl_option(c, "--rule"), &e)) == 0)
+        json_array_append_new(
+            rows,
+            json_pack("{s:I,s:I,s:o,s:o,s:o,s:o,s:s}", "serial", (json_int_t)e.serial, "time",
+                      (json_int_t)e.time_ms, "author", policy_text(e.author), "for",
+                      policy_text(e.claimed), "reason", policy_text(e.reason), "summary",
+                      policy_text(e.summary), "digest", policy_digest_print(e.digest, digest)));
+    store_end(t);
     store_close(store);
-    if (rc != 0)
+    if (rc != -ENOENT)
         code = policy_failed(c, "read the log", rc);
     else
-        table_print(c, "changes", log_columns, rows);
+        table_print(c, "changes", "serial:n|time:time|author|for/2|reason/1|summary=WHAT", rows);
     json_decref(rows);
     return code;
 }
@@ -332,39 +275,38 @@ static void add_finding(json_t *rows, const char *what, const char *name, char *
     json_array_append_new(rows, json_pack("{s:s+,s:s}", "subject", what, name, "text", text));
     free(text);
 }
-#define FOUND(rows, what, name, ...) add_finding(rows, what, name, ctl_text(__VA_ARGS__))
+#define FOUND(what, name, ...) add_finding(rows, what, name, ctl_text(__VA_ARGS__))
+#define FOUND_RULE(name, ...) FOUND("rule ", name, __VA_ARGS__)
 
 static void check_rule(json_t *rows, const struct policy_rule *r, uint64_t now_ms)
 {
-    bool any = policy_rule_has(r, "any");
     char text[SUFFIX_TEXT], when[NUMBER_TEXT];
 
     if (r->mode == MODE_OFF)
-        FOUND(rows, "rule ", r->name, "never acts: its mode is off");
+        FOUND_RULE(r->name, "never acts: its mode is off");
     if (r->until_ms != 0 && r->until_ms <= now_ms)
-        FOUND(rows, "rule ", r->name, "never acts: it expired at %s",
-              policy_time_print(r->until_ms, when));
-    if (r->n_networks > 1 && any)
-        FOUND(rows, "rule ", r->name, "names any beside other networks; any covers them all");
+        FOUND_RULE(r->name, "never acts: it expired at %s", policy_time_print(r->until_ms, when));
     if (r->n_suffixes == 0)
-        FOUND(rows, "rule ", r->name, "never acts: it has no suffix");
+        FOUND_RULE(r->name, "never acts: it has no suffix");
     for (size_t i = 0; i < r->n_suffixes; i++) {
         const struct suffix *s = r->suffixes[i];
 
         suffix_print(s, text);
-        if (s->below && s->name.labels == 0 && any && policy_actions[r->action].has_pool)
-            FOUND(rows, "rule ", r->name, "action %s for every suffix of every client: a catch-all",
-                  action_names[r->action]);
+        if (s->below && s->name.labels == 0 && policy_rule_has(r, "any") &&
+            policy_actions[r->action].has_pool)
+            FOUND_RULE(r->name, "action %s for every suffix of every client: a catch-all",
+                       action_names[r->action]);
         if (s->name.labels == 1 && !s->below)
-            FOUND(rows, "rule ", r->name,
-                  "suffix %s has one label: is one missing? Without a route of its own (forward) "
-                  "its question goes to the default servers",
-                  text);
+            FOUND_RULE(
+                r->name,
+                "suffix %s has one label: is one missing? Without a route of its own (forward) "
+                "its question goes to the default servers",
+                text);
         if (s->name.labels > 0 && s->name.data[1] == '_')
-            FOUND(rows, "rule ", r->name,
-                  "suffix %s begins with an underscore; no domain of a client does", text);
+            FOUND_RULE(r->name, "suffix %s begins with an underscore; no domain of a client does",
+                       text);
         if (s->name.labels == 4 && strspn(text, "0123456789.*") == strlen(text))
-            FOUND(rows, "rule ", r->name, "suffix %s looks like an address", text);
+            FOUND_RULE(r->name, "suffix %s looks like an address", text);
     }
 }
 
@@ -374,43 +316,26 @@ struct use {
     const struct suffix *suffix;
     const struct policy_rule *rule;
 };
-enum pair_kind { PAIR_NONE, PAIR_TIE, PAIR_HIDES, PAIR_BELOW };
-struct pair {
+struct pair { /* both have the suffix, or (is_below) the front has x and the back *.x */
     const struct policy_rule *front, *back;
-    enum pair_kind kind;
+    bool is_below;
     size_t n;
     const struct suffix *example;
 };
 
-/* Both have the suffix, or (is_below) a has x and b has *.x. */
-static enum pair_kind compare_rules(const struct policy_rule *a, const struct policy_rule *b,
-                                    bool is_below)
+/* Do they decide for the same clients, and otherwise? */
+static bool compete(const struct policy_rule *a, const struct policy_rule *b, bool is_below)
 {
-    bool all_a = policy_rule_has(a, "any"), all_b = policy_rule_has(b, "any");
-    /* Networks of b that a has, too: none, the scopes do not meet; all, a's holds b's. */
-    size_t shared = all_a && all_b ? SIZE_MAX : 0;
+    bool meet = policy_rule_has(a, "any") && policy_rule_has(b, "any");
 
-    for (size_t i = 0; !all_a && !all_b && i < b->n_networks; i++)
-        shared += policy_rule_has(a, b->networks[i]);
-    if (a == b || a->mode != b->mode || shared == 0)
-        return PAIR_NONE;
+    for (size_t i = 0; !meet && i < b->n_networks; i++)
+        meet = policy_rule_has(a, b->networks[i]);
+    if (a == b || a->mode != b->mode || !meet)
+        return false;
     if (is_below)
-        return a->action != b->action || strcmp(a->pool, b->pool) != 0 ? PAIR_BELOW : PAIR_NONE;
-    if ((a->when & b->when) == 0 || (a->until_ms != 0 && b->from_ms >= a->until_ms) ||
-        (b->until_ms != 0 && a->from_ms >= b->until_ms))
-        return PAIR_NONE;
-    if (shared < b->n_networks || (b->when & ~a->when) != 0 || a->from_ms > b->from_ms ||
-        (a->until_ms != 0 && (b->until_ms == 0 || b->until_ms > a->until_ms)))
-        return PAIR_TIE;
-    return PAIR_HIDES;
-}
-
-static int by_use(const void *a, const void *b)
-{
-    const struct use *x = a, *y = b;
-    int c = suffix_compare(x->suffix, y->suffix);
-
-    return c != 0 ? c : (x->rule > y->rule) - (x->rule < y->rule);
+        return a->action != b->action || strcmp(a->pool, b->pool) != 0;
+    return (a->when & b->when) != 0 && (a->until_ms == 0 || b->from_ms < a->until_ms) &&
+           (b->until_ms == 0 || a->from_ms < b->until_ms);
 }
 
 /* x and *.x stand next to each other in the order of suffixes: they are one run. */
@@ -427,7 +352,8 @@ static void check_pairs(json_t *rows, const struct policy *p, uint64_t now_ms)
         for (size_t k = 0; can_act && k < r->n_suffixes; k++)
             uses[n++] = (struct use){r->suffixes[k], r};
     }
-    n = policy_sort_unique(uses, n, sizeof *uses, by_use);
+    if (n > 0) /* each begins with its suffix */
+        qsort(uses, n, sizeof *uses, policy_suffix_compare);
     for (size_t back = 0; back < n; back++) {
         const struct suffix *s = uses[back].suffix, *first = uses[begin].suffix;
 
@@ -435,15 +361,17 @@ static void check_pairs(json_t *rows, const struct policy *p, uint64_t now_ms)
             (s->below != first->below && s->name.labels == 0))
             begin = back;
         for (size_t front = begin; front < back && back - begin < MEETING; front++) {
-            const struct policy_rule *a = uses[front].rule, *b = uses[back].rule;
-            enum pair_kind kind = compare_rules(a, b, uses[front].suffix->below != s->below);
+            const struct policy_rule *x = uses[front].rule, *y = uses[back].rule;
+            bool below = uses[front].suffix->below != s->below;
+            /* Rules of the same suffix are tried by their names. */
+            const struct policy_rule *a = below || x < y ? x : y, *b = a == x ? y : x;
 
-            for (q = pairs; q < end && (q->front != a || q->back != b || q->kind != kind);)
+            for (q = pairs; q < end && (q->front != a || q->back != b || q->is_below != below);)
                 q++;
-            if (kind == PAIR_NONE || q == pairs + PAIRS)
+            if (q == pairs + PAIRS || !compete(a, b, below))
                 continue;
             if (q == end)
-                *end++ = (struct pair){a, b, kind, 0, uses[front].suffix};
+                *end++ = (struct pair){a, b, below, 0, uses[front].suffix};
             q->n++;
         }
     }
@@ -454,21 +382,15 @@ static void check_pairs(json_t *rows, const struct policy *p, uint64_t now_ms)
         suffix_print(q->example, text);
         if (q->n > 1)
             snprintf(more, sizeof more, " and %zu more suffixes", q->n - 1);
-        if (q->kind == PAIR_HIDES)
-            FOUND(rows, "rule ", back,
-                  "%s %s%s, rule %s has the same scope and is tried first, by its name",
-                  q->n == q->back->n_suffixes ? "can never act: for" : "never acts for", text, more,
-                  front);
-        else if (q->kind == PAIR_TIE)
-            FOUND(rows, "rule ", back,
-                  "is in a tie with rule %s for %s%s; only the order of their names decides", front,
-                  text, more);
+        if (q->is_below)
+            FOUND_RULE(back, "has *.%s%s, while rule %s decides otherwise for %s itself", text,
+                       more, front, text);
         else
-            FOUND(rows, "rule ", back, "has *.%s%s, while rule %s decides otherwise for %s itself",
-                  text, more, front, text);
+            FOUND_RULE(back, "comes behind rule %s for %s%s, by their names alone", front, text,
+                       more);
     }
     if (end == pairs + PAIRS)
-        FOUND(rows, "rules", "", "more pairs of rules meet than are listed here");
+        FOUND("rules", "", "more pairs of rules meet than are listed here");
     free(uses);
 }
 
@@ -484,27 +406,24 @@ json_t *policy_findings(const struct policy *p, uint64_t now_ms)
         for (k = 0; k < p->n_rules && !policy_rule_has(&p->rules[k], w->name);)
             k++;
         if (k == p->n_rules)
-            FOUND(rows, "network ", w->name, "no rule uses it");
+            FOUND("network ", w->name, "no rule uses it");
         for (const struct prefix *x = w->prefixes; x < w->prefixes + w->n; x++) {
             const struct policy_network *other = p->networks;
 
-            if (strcmp(strchr(prefix_print(x, text), '/'), "/0") == 0)
-                FOUND(rows, "network ", w->name,
-                      "%s is every client; the network any is meant for that", text);
             /* A client in two networks by the same prefix: which is the nearer one? */
             while (!bsearch(x, other->prefixes, other->n, sizeof *x, policy_prefix_compare))
                 other++;
             if (other != w)
-                FOUND(rows, "network ", w->name,
-                      "has prefix %s as network %s has: neither is nearer to its clients", text,
-                      other->name);
+                FOUND("network ", w->name,
+                      "has prefix %s as network %s has: neither is nearer to its clients",
+                      prefix_print(x, text), other->name);
         }
     }
     for (const struct policy_pool *pool = p->pools; pool < p->pools + p->n_pools; pool++) {
         for (k = 0; k < p->n_rules && strcmp(p->rules[k].pool, pool->name) != 0;)
             k++;
         if (k == p->n_rules)
-            FOUND(rows, "pool ", pool->name, "no rule delivers it; its hosts count as approved");
+            FOUND("pool ", pool->name, "no rule delivers it; its hosts count as approved");
     }
     check_pairs(rows, p, now_ms);
     return rows;
@@ -512,48 +431,43 @@ json_t *policy_findings(const struct policy *p, uint64_t now_ms)
 
 char *policy_unrouted(const struct settings *s, const struct policy_rule *r)
 {
-    struct suffix **without = ctl_alloc(NULL, r->n_suffixes * sizeof *without);
-    char *text = NULL;
+    char *list, *text = NULL, suffix[SUFFIX_TEXT];
+    FILE *f = ctl_open(&list);
     size_t n = 0;
-    FILE *f;
 
-    for (size_t i = 0; i < r->n_suffixes; i++) {
-        struct suffix *x = r->suffixes[i];
-        /* Of * and . the default servers are what there is to ask. */
-        bool has_route = x->name.labels == 0;
+    for (struct suffix **x = r->suffixes; x < r->suffixes + r->n_suffixes; x++) {
+        const struct name *name = &(*x)->name;
+        bool has_route = name->labels == 0; /* of * and . the default servers are all there is */
 
         for (const struct route *k = s->routes; k < s->routes + s->n_routes; k++)
-            has_route |= k->zone.labels > 0 && name_is_under(&x->name, &k->zone);
-        if (!has_route)
-            without[n++] = x;
+            has_route |= k->zone.labels > 0 && name_is_under(name, &k->zone);
+        if (!has_route && n++ < UNROUTED)
+            fprintf(f, " %s", suffix_print(*x, suffix));
     }
-    if (n > 0) {
-        f = ctl_open(&text);
-        fputs("no route for ", f);
-        policy_list(f, POLICY_RULE, without, n);
-        fprintf(f, "; whether %s missing is judged by the default servers (forward: zone .)",
-                n == 1 ? "its record is" : "their records are");
-        ctl_close(f);
-    }
-    free(without);
+    ctl_close(f, &list);
+    if (n > 0)
+        text = ctl_text("no route for%s%s; whether %s missing is judged by the default servers "
+                        "(forward: zone .)",
+                        list, n > UNROUTED ? " and more" : "",
+                        n == 1 ? "its record is" : "their records are");
+    free(list);
     return text;
 }
 
 static void check_hosts(struct ctl *c, json_t *rows, const struct policy *p)
 {
-    json_t *health = p->n_pools > 0 ? ctl_api_get(c, "/v1/health") : NULL;
-    char host[HOST_TEXT], since[NUMBER_TEXT];
-    const char *state = NULL, *error;
-    json_int_t ms;
+    static const char down[] = "host {host}:{port} is down since {since:time}: {last_error}";
+    json_t *health = p->n_pools > 0 ? ctl_health(c) : NULL, *one;
+    char host[HOST_TEXT];
+    const char *state;
 
     for (const struct policy_pool *pool = p->pools; health && pool < p->pools + p->n_pools; pool++)
-        for (const struct policy_host *h = pool->hosts; h < pool->hosts + pool->n; h++)
-            if (json_unpack(find_health(health, h), "{s:s,s:I,s:s}", "state", &state, "since", &ms,
-                            "last_error", &error) == 0 &&
-                strcmp(state, "down") == 0)
-                FOUND(rows, "pool ", pool->name, "host %s is down since %s: %s",
-                      policy_member_print(POLICY_POOL, h, host),
-                      time_print_local((uint64_t)ms, since), error);
+        for (const struct policy_host *h = pool->hosts; h < pool->hosts + pool->n; h++) {
+            one = json_object_get(health, policy_member_print(POLICY_APPROVED, h, host));
+            state = json_string_value(json_object_get(one, "state"));
+            if (h->probe && state && strcmp(state, "down") == 0)
+                add_finding(rows, "pool ", pool->name, ctl_expand(one, down));
+        }
     if (p->n_pools > 0 && !health)
         ctl_note("waymarkd does not answer: whether the hosts resolve and are up is not known");
     json_decref(health);
@@ -565,9 +479,8 @@ int policy_check(struct ctl *c)
     bool has_routes = false, live = false;
     struct policy p;
     json_t *rows;
-    size_t n;
-    int code =
-        c->argc > 0 ? policy_file_read(c->argv[0], POLICY_WHOLE, &p) : policy_read(c, &p, NULL);
+    int code = c->argc > 0 ? policy_file_read(c->argv[0], POLICY_WHOLE, &p)
+                           : policy_read(c, NULL, &p, NULL);
 
     if (code != 0)
         return code;
@@ -584,25 +497,25 @@ int policy_check(struct ctl *c)
             add_finding(rows, "rule ", r->name, unrouted);
         live |= r->mode == MODE_LIVE;
     }
-    if (live && s->kms.mode == MODE_OFF)
-        FOUND(rows, "kms.mode", "", "is off: no rule can act");
-    if (live && s->kms.mode == MODE_SHADOW)
-        FOUND(rows, "kms.mode", "", "is shadow: decisions are recorded, and none is delivered");
-    n = json_array_size(rows);
-    if (n > 0 || c->format != FORMAT_TABLE)
-        table_print(c, "findings", finding_columns, rows);
+    if (live && s->kms.mode != MODE_LIVE)
+        FOUND("kms.mode", "", "is %s",
+              s->kms.mode == MODE_OFF ? "off: no rule can act"
+                                      : "shadow: decisions are recorded, and none is delivered");
+    code = json_array_size(rows) > 0 ? EXIT_PROBLEMS : 0;
+    if (code != 0 || c->format != FORMAT_TABLE)
+        table_print(c, "findings", "subject|text=FINDING", rows);
     else
         ctl_line("no findings");
     json_decref(rows);
     policy_fini(&p);
-    return n > 0 ? EXIT_PROBLEMS : 0;
+    return code;
 }
 
 /* Adds its row, and counts it when it failed. 0 or -errno. */
 static int run_test(struct ctl *c, struct policy_reader *r, const struct policy_test *t,
                     json_t *rows, size_t *failed)
 {
-    bool present = t->verdict == VERDICT_PRESENT || t->verdict == VERDICT_UNAPPROVED;
+    bool present = t->verdict == VERDICT_PRESENT || t->verdict == VERDICT_UNAPPROVED, given;
     struct srv srv = {.port = POLICY_KMS_PORT, .target = t->real_host};
     const struct policy_real real = {
         .verdict = present ? VERDICT_PRESENT : t->verdict, .srv = &srv, .n_srv = present};
@@ -611,23 +524,20 @@ static int run_test(struct ctl *c, struct policy_reader *r, const struct policy_
     const struct policy_ask ask = {
         .qname = &qname, .client = &client, .wall_ms = c->now.wall_ms, .limit = MODE_LIVE};
     static struct policy_decision d; /* large */
-    bool given;
-    char suffix[SUFFIX_TEXT], address[ADDR_TEXT], host[NAME_TEXT] = "";
+    char suffix[SUFFIX_TEXT], address[ADDR_TEXT], text[NAME_TEXT];
+    const char *host = t->host.labels > 0 ? name_print(&t->host, text) : "";
     const char *result = "ok", *expect = t->expect != 0 ? outcome_names[t->expect] : "";
-    int rc = store_reader_begin(r->txn); /* once a test: a rule may change meanwhile */
+    int rc = policy_client_find(r, &t->client, &client);
 
-    if (rc == 0 && (rc = policy_client_find(r, &t->client, &client)) != 0)
-        store_end(r->txn);
     if (rc != 0)
         return rc;
     (void)name_parse(&service, "_vlmcs._tcp");
-    (void)name_join(&service, &t->suffix.name, &qname); /* whatever is a suffix fits */
+    (void)name_join(&service, &t->suffix->name, &qname); /* whatever is a suffix fits */
     /* A host that is not named is ".", the one that is never unapproved, or one
      * that nobody can approve. */
     if (t->real_host.labels == 0 && t->verdict == VERDICT_UNAPPROVED)
         name_parse(&srv.target, "unapproved.invalid");
     policy_decide(r, &ask, &real, &d);
-    store_end(r->txn);
     given = t->host.labels == 0 ||
             (present && name_equal(&srv.target, &t->host) &&
              (d.outcome == OUTCOME_PASSED || (d.outcome == OUTCOME_FILTERED && !d.unapproved[0])));
@@ -637,17 +547,14 @@ static int run_test(struct ctl *c, struct policy_reader *r, const struct policy_
         result = "FAILED: other outcome";
     else if (!given)
         result = "FAILED: host not given";
-    if (t->host.labels > 0)
-        name_print(&t->host, host);
-    json_array_append_new(
+    *failed += result[0] == 'F';
+    return json_array_append_new(
         rows,
         json_pack("{s:I,s:s,s:s,s:s,s:s++,s:s,s:s?,s:s}", "line", (json_int_t)t->line, "suffix",
-                  suffix_print(&t->suffix, suffix), "client", addr_print(&t->client, address),
+                  suffix_print(t->suffix, suffix), "client", addr_print(&t->client, address),
                   "verdict", verdict_names[t->verdict], "expect", expect,
                   *expect && *host ? " " : "", host, "outcome", outcome_names[d.outcome], "rule",
                   d.rule[0] ? d.rule : NULL, "result", result));
-    *failed += strcmp(result, "ok") != 0;
-    return 0;
 }
 
 int policy_test(struct ctl *c)
@@ -655,39 +562,36 @@ int policy_test(struct ctl *c)
     const char *file = ctl_option(c, "--policy");
     struct policy_reader *r = NULL;
     struct store *store = NULL;
-    json_t *rows = NULL;
-    struct policy p, of;
+    json_t *rows;
+    struct policy p, of = {.n_rules = 0};
     size_t failed = 0;
     int code = policy_file_read(c->argv[0], POLICY_PART, &p), rc = 0;
 
     if (code != 0)
         return code;
+    rows = json_array();
     if (p.n_tests == 0)
         code = ctl_fail(EXIT_INVALID, "%s has no section tests:", c->argv[0]);
     else if (!file)
         code = policy_open(c, STORE_READ, &store);
-    else if ((code = policy_file_read(file, POLICY_WHOLE, &of)) == 0) {
+    else if ((code = policy_file_read(file, POLICY_WHOLE, &of)) == 0)
         code = policy_open_temporary(c, &of, &store);
-        policy_fini(&of);
-    }
-    if (code != 0)
-        goto done;
-    rows = json_array();
-    if (rc == 0 && !(r = policy_reader_new(store)))
-        rc = -ENOMEM;
-    for (size_t i = 0; i < p.n_tests && rc == 0; i++)
+    if (code == 0)
+        rc = (r = policy_reader_new(store)) ? store_reader_begin(r->txn) : -ENOMEM;
+    for (size_t i = 0; i < p.n_tests && code == 0 && rc == 0; i++)
         rc = run_test(c, r, &p.tests[i], rows, &failed);
-    if (rc != 0) {
-        code = policy_failed(c, "try the policy", rc);
-        goto done;
-    }
-    table_print(c, "tests", test_columns, rows);
-    code = failed > 0 ? ctl_fail(EXIT_PROBLEMS, "%zu of %zu tests failed", failed, p.n_tests)
-                      : ctl_note("%zu tests passed", p.n_tests);
-done:
-    json_decref(rows);
     policy_reader_free(r);
     store_close(store);
+    if (rc != 0)
+        code = policy_failed(c, "try the policy", rc);
+    if (code == 0) {
+        table_print(c, "tests", "line:n|suffix|client|verdict|expect|outcome=GOT|rule|result",
+                    rows);
+        code = failed > 0 ? ctl_fail(EXIT_PROBLEMS, "%zu of %zu tests failed", failed, p.n_tests)
+                          : ctl_note("%zu tests passed", p.n_tests);
+    }
+    json_decref(rows);
+    policy_fini(&of);
     policy_fini(&p);
     return code;
 }

@@ -1,64 +1,588 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * policy_text.c -- policies as text: `policy import`, `export` and `edit`.
+ * policy_text.c -- policies as text: the forms that are known, in and out, and which one a file is in.
  *
- * A file is read with the rights of whoever called, before anything is opened for writing.
- *
- * The text that is edited lies in a directory of its own (0700). The editor's variable may have
- * arguments, separated by blanks: the shell splits it, and evaluates nothing in it. Unless what
- * was typed was applied or left as it was, the file stays and is named.
+ * A file is read with the rights of whoever called, before anything is opened for writing. What is
+ * read is cut in the text where it stands.
  */
 #include "ctl/policy.h"
 
+#include <ctype.h>
 #include <fnmatch.h>
-#include <signal.h>
-#include <unistd.h>
+#include <search.h>
+#include <strings.h>
 
 #include "base/file.h"
 
 enum { FILE_SIZE = 1 << 30, LOOKED_AT = 1 << 18 /* octets, to recognise it */, LINE = 512 };
 
-static int read_yaml(struct import *in)
-{
-    int rc;
+/* --- csv: spreadsheets, RFC 4180 as Excel and LibreOffice write it. The first line names the columns,
+ * in any order. */
 
-    policy_fini(in->out);
-    rc = policy_text_read(in->out, in->file, in->text, in->len, false, in->problems);
-    return rc == -ENOMEM ? rc : 0; /* problems are told */
+enum { COLUMNS = 64, WORDS = POLICY_POOL_HOSTS + 1 };
+enum { SUFFIX, POOL, HOST, NETWORK, RULE, COMMENT, KNOWN };
+static const char *const column_names[KNOWN] = {"suffix",  "pool", "host",
+                                                "network", "rule", "comment"};
+/* Of a rule, or (hosts) of a pool: what is read from the cell of that column. */
+static const char *const fields[KNOWN] = {"suffixes", "pool", "hosts", "networks", NULL, "comment"};
+
+struct csv {
+    struct import *in;
+    struct form form; /* for problems */
+    char separator;
+    size_t n, columns; /* cells of the row; of the first one, else COLUMNS */
+    struct yaml_node cells[COLUMNS];
+};
+
+/* The next cell, without blanks around and the guard of a formula; true: the row goes on. */
+static bool read_cell(struct csv *t, struct yaml_node *c)
+{
+    char *at = t->in->at, *begin = at, *to = at;
+    bool quoted = *at == '"', goes_on;
+    uint32_t code;
+
+    *c = (struct yaml_node){.line = t->in->line, .quoted = true};
+    at += quoted;
+    while (*at != '\0' && (quoted || (*at != t->separator && *at != '\n'))) {
+        if (quoted && *at == '"' && *++at != '"') {
+            quoted = false;
+            continue;
+        }
+        t->in->line += *at == '\n';
+        *to++ = *at++;
+    }
+    goes_on = *at == t->separator;
+    t->in->line += *at == '\n';
+    t->in->at = at + (*at != '\0'); /* before the end of the cell is written over it */
+    do
+        *to = '\0';
+    while (to > begin && strchr(" \t\r\n", *--to) != NULL);
+    begin += strspn(begin, " \t\r\n");
+    c->text = begin + (*begin == '\'' && ctl_is_formula(begin));
+    if (quoted)
+        form_problem(&t->form, c, "a cell has quotes that do not end");
+    for (size_t n = 1; *begin != '\0' && n > 0; begin += n) {
+        n = (unsigned char)*begin < 0x80 ? 1 : str_utf8((unsigned char *)begin, &code);
+        if (n == 0)
+            form_problem(&t->form, c, "a cell is not UTF-8; save the table as \"CSV UTF-8\"");
+    }
+    return goes_on;
 }
+
+/* The next row that is not empty; false: there is none. */
+static bool read_row(struct csv *t)
+{
+    bool empty = true, goes_on;
+    struct yaml_node beyond = {.n = 0};
+
+    while (empty && *t->in->at != '\0') {
+        t->n = 0;
+        do {
+            struct yaml_node *c = t->n < t->columns ? &t->cells[t->n++] : &beyond;
+
+            goes_on = read_cell(t, c);
+            empty = empty && c->text[0] == '\0';
+            if (c == &beyond && c->text[0] != '\0')
+                form_problem(&t->form, c, "a cell stands beyond the last column");
+        } while (goes_on);
+        import_progress(t->in);
+    }
+    return !empty;
+}
+
+/* Which cell of a row is what (SIZE_MAX: none), and the separator: the first one of the line, or as
+ * Excel says it in a line before (sep=;). */
+static int read_header(struct csv *t, size_t where[KNOWN])
+{
+    t->in->at += strncmp(t->in->at, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    t->separator = t->in->at[strcspn(t->in->at, ",;\t")];
+    if (strncasecmp(t->in->at, "sep=", 4) == 0) {
+        t->separator = t->in->at[4];
+        t->in->at = strchrnul(t->in->at, '\n');
+    }
+    t->separator = t->separator != '\0' ? t->separator : ','; /* one column */
+    if (!read_row(t))
+        return diags_add(t->in->problems, t->in->file, 1, 0,
+                         "the file is empty: its first line names the columns");
+    for (size_t i = 0; i < t->n; i++) {
+        const struct yaml_node *c = &t->cells[i];
+        int k = 0;
+
+        while (k < KNOWN && strcasecmp(c->text, column_names[k]) != 0)
+            k++;
+        if (k < KNOWN && where[k] != SIZE_MAX)
+            form_problem(&t->form, c, "the column %s is there twice", column_names[k]);
+        else if (k < KNOWN)
+            where[k] = i;
+        else if (c->text[0] != '\0')
+            form_problem(&t->form, c,
+                         "column \"%.60s\": known are suffix, pool, host, network, rule "
+                         "and comment",
+                         c->text);
+    }
+    if (t->form.rc == 0 && where[SUFFIX] == SIZE_MAX)
+        form_problem(&t->form, t->cells,
+                     "no column is named suffix: the first line names the columns");
+    return t->form.rc;
+}
+
+/* A row; each of its hosts is one of the import. */
+static void read_cells(struct csv *t, const size_t where[KNOWN])
+{
+    const char *pool = t->in->pool, *why;
+    char *rest, *word;
+    struct policy_pool hosts = {.n = 0};
+    struct yaml_node words[WORDS];
+    struct policy_rule r;
+
+    t->form.rc = 0;
+    policy_rule_init(&r, "");
+    r.line = t->cells->line;
+    for (int k = 0; k < KNOWN; k++) {
+        struct yaml_node *c = where[k] < t->n ? &t->cells[where[k]] : NULL;
+        const struct field *map = k == HOST ? &policy_pool_map : &policy_rule_map;
+
+        if (!c || (c->text[0] == '\0' && k != SUFFIX))
+            continue;
+        rest = k == HOST || k == NETWORK ? (char *)(uintptr_t)c->text : NULL;
+        while (rest && c->n < WORDS && (word = strtok_r(rest, " \t\r\n", &rest)) != NULL) {
+            c->kind = YAML_LIST; /* of its words, cut where they stand */
+            c->first = words;
+            words[c->n] = (struct yaml_node){.line = c->line, .text = word};
+            words[c->n > 0 ? c->n - 1 : 0].next = c->n > 0 ? &words[c->n] : NULL;
+            c->n++;
+        }
+        if (fields[k])
+            field_read(&t->form, field_find(map, fields[k]), c, k == HOST ? (void *)&hosts : &r);
+        else if ((why = policy_name_check(c->text)) != NULL)
+            form_problem(&t->form, c, "rule \"%.60s\" %s", c->text, why);
+        else
+            strcpy(r.name, c->text);
+    }
+    if (r.pool[0] == '\0' && hosts.n == 0 && pool)
+        str_copy(r.pool, POLICY_NAME, pool);
+    if (t->form.rc == 0 && r.n_suffixes == 0)
+        form_problem(&t->form, t->cells, "a row has no suffix");
+    else if (t->form.rc == 0 && r.pool[0] == '\0' && hosts.n == 0)
+        form_problem(&t->form, t->cells, "a row has neither pool nor host (--pool is for all)");
+    policy_object_sort(POLICY_RULE, &r);
+    for (size_t i = 0; t->form.rc == 0 && i < (hosts.n > 0 ? hosts.n : 1); i++)
+        import_add(t->in, r.suffixes[0], hosts.n > 0 ? &hosts.hosts[i] : NULL, &r);
+    policy_object_fini(POLICY_POOL, &hosts);
+    policy_object_fini(POLICY_RULE, &r);
+}
+
+/* Without a header it is DOMAIN[, PRIORITY, WEIGHT]. */
+static void csv_read(struct import *in, const struct policy_format *format)
+{
+    struct csv t = {.in = in,
+                    .columns = COLUMNS,
+                    .separator = ',',
+                    .form = {.d = in->problems, .file = in->file, .kept = in->out->kept}};
+    size_t where[KNOWN] = {0}, numbered = 0;
+    bool has_header = !format->needs_pool;
+
+    in->line = 1;
+    for (int k = has_header ? 0 : POOL; k < KNOWN; k++)
+        where[k] = SIZE_MAX;
+    if (has_header && read_header(&t, where) != 0)
+        return;
+    t.columns = has_header ? t.n : 3;
+    while (read_row(&t)) {
+        read_cells(&t, where);
+        numbered += !has_header && t.n > 1;
+    }
+    if (numbered > 0)
+        diags_tell(in->remarks,
+                   "priority and weight of %zu domains are left: the hosts of pool %s "
+                   "have their own",
+                   numbered, in->pool);
+}
+
+static int csv_write(const struct policy *p, FILE *f)
+{
+    char text[HOST_TEXT], *hosts;
+    FILE *cell;
+
+    fputs("suffix,pool,host,network,rule,comment\r\n", f);
+    for (const struct policy_rule *r = p->rules; r < p->rules + p->n_rules; r++) {
+        const struct policy_pool *pool = policy_find(p, POLICY_POOL, r->pool);
+        const struct field *row = field_find(&policy_rule_map, "action");
+
+        while (row->key && (!policy_rule_says(r, row) || strcmp(row->key, "pool") == 0 ||
+                            strcmp(row->key, "comment") == 0))
+            row++;
+        if (row->key)
+            ctl_warn("rule %s is left out: a table has no column for its %s", r->name, row->key);
+        if (row->key || !pool)
+            continue;
+        cell = ctl_open(&hosts);
+        for (size_t i = 0; i < pool->n; i++)
+            fprintf(cell, "%s%s", i > 0 ? " " : "", host_print(&pool->hosts[i], text));
+        ctl_close(cell, &hosts);
+        for (size_t i = 0; i < r->n_suffixes; i++) {
+            ctl_cell(f, suffix_print(r->suffixes[i], text), true);
+            fprintf(f, ",%s,", pool->name);
+            ctl_cell(f, hosts, true);
+            for (size_t k = 0; k < r->n_networks; k++)
+                fprintf(f, "%s%s", k > 0 ? " " : ",", r->networks[k]);
+            fprintf(f, "%s,%s,", r->n_networks == 0 ? "," : "", r->name);
+            ctl_cell(f, r->comment, true);
+            fputs("\r\n", f);
+        }
+        free(hosts);
+    }
+    return ferror(f) ? -EIO : 0;
+}
+
+/* --- Lines with SRV records: of zone files, policy zones (RPZ), unbound and dnsmasq; out as lines of a
+ * zone, or commands of PowerShell. Of a record that is no SRV of KMS only the name and the type are
+ * looked at: it is counted, and whoever serves the zone checks it. A policy zone holds the names that
+ * it answers for in front of its own name, which is taken off. */
+
+#define BLANKS " \t"
+
+struct zone {
+    struct import *in;
+    bool is_rpz, in_view;
+    /* Of no length: none so far. apex: of a policy zone, or what domain= says. */
+    struct name origin, owner, apex;
+    bool is_record;          /* the line: owner is its name */
+    struct policy_rule said; /* nothing */
+};
+
+/* The next line, made of it where it stands: without its comment, and with what stands in
+ * parentheses joined to it (RFC 1035 5.1). Adds the lines to *n. */
+static char *next_record(struct import *in, unsigned *n)
+{
+    char *begin = in->at, *at = begin, *to = begin;
+    bool quoted = false, comment = false;
+    unsigned depth = 0;
+
+    for (char c; (c = *at) != '\0' && (c != '\n' || depth > 0); at++) {
+        if (c == '\n') {
+            (*n)++;
+            comment = quoted = false;
+        }
+        comment |= c == ';' && !quoted;
+        if (comment)
+            continue;
+        quoted ^= c == '"';
+        depth += !quoted && c == '(';
+        depth -= !quoted && c == ')' && depth > 0;
+        if (c == '\\' && at[1] != '\n' && at[1] != '\0')
+            *to++ = *at++; /* the next octet means itself */
+        else if (c == '\n' || c == '\r' || (!quoted && (c == '(' || c == ')')))
+            *at = ' ';
+        *to++ = *at;
+    }
+    in->at = *at == '\n' ? at + 1 : NULL;
+    *to = '\0';
+    return begin;
+}
+
+/* A name as it stands in a zone file: @, relative or absolute. NULL, or what is wrong. */
+static const char *read_word_name(const struct zone *z, const char *text, struct name *out)
+{
+    bool is_relative = true, is_origin = strcmp(text, "@") == 0;
+    struct name name = z->origin;
+
+    for (const char *p = text; *p != '\0'; p += p[0] == '\\' && p[1] != '\0' ? 2 : 1)
+        is_relative = p[0] != '.' || p[1] != '\0';
+    if (is_relative && z->origin.len == 0)
+        return "a relative name, and no $ORIGIN: write $ORIGIN ZONE. in the first line";
+    if (!is_origin && name_parse(&name, text) != 0)
+        return "a name that is no domain name";
+    if (!is_origin && is_relative && !name_join(&name, &z->origin, &name))
+        return "a name that is too long";
+    *out = name;
+    return NULL;
+}
+
+/* Of an SRV record, _vlmcs._tcp.SUFFIX: priority, weight, port, target. NULL, or what is wrong. */
+static const char *read_srv(const struct zone *z, const struct name *owner,
+                            const char *const words[5])
+{
+    struct policy_host host = {.probe = true};
+    struct name target, domain;
+    struct suffix suffix;
+    char text[NAME_TEXT];
+    uint64_t numbers[3];
+    const char *why;
+
+    for (int i = 0; i < 3; i++)
+        if (!words[3] || words[4] || number_parse(&numbers[i], words[i], UINT16_MAX) != 0)
+            return "SRV needs priority, weight and port (0 to 65535), and a target";
+    why = read_word_name(z, words[3], &target);
+    if (!why && target.labels == 0) { /* "no service here" */
+        z->in->left++;
+        return NULL;
+    }
+    host.priority = (uint16_t)numbers[0];
+    host.weight = (uint16_t)numbers[1];
+    host.port = (uint16_t)numbers[2];
+    name_parent(owner, 2, &domain);
+    if (!why && host.port == 0)
+        why = "it has port 0, where no client can connect";
+    if (!why && domain.data[0] == 1 && domain.data[1] == '*')
+        why = "the name has a wildcard below _vlmcs._tcp, which matches no question";
+    if (!why)
+        why = host_target_check(name_print(&target, text), &host.target);
+    if (!why)
+        why = suffix_parse(&suffix, name_print(&domain, text));
+    if (!why)
+        import_add(z->in, ctl_checked(suffix_keep(z->in->out->kept, &suffix)), &host, &z->said);
+    return why;
+}
+
+/* What stands behind the name of a record: TTL and class in either order (RFC 1035 5.1), type, data.
+ * NULL, or what is wrong. */
+static const char *read_record(struct zone *z, char *rest)
+{
+    struct name name = z->owner;
+    bool is_in = true, is_known = false;
+    const char *words[5] = {NULL}, *word;
+    uint16_t type = 0;
+
+    for (int i = 0; i < 3 && !is_known && (word = strtok_r(NULL, BLANKS, &rest)) != NULL; i++) {
+        if (isdigit((unsigned char)word[0]) || strcasecmp(word, "IN") == 0)
+            continue; /* to look for a type takes long */
+        is_known = type_parse(&type, word) == 0;
+        is_in &= is_known;
+    }
+    if (!is_known)
+        return "a record needs a type, like SRV";
+    if (z->is_rpz && z->apex.len == 0) /* its first record is its SOA */
+        z->apex = type == TYPE_SOA ? name : z->origin;
+    if (z->is_rpz && !name_is_under(&name, &z->apex))
+        return "is outside of the policy zone";
+    if (z->is_rpz) { /* the name in front of that of the zone */
+        name.len = (uint8_t)(name.len - z->apex.len + 1);
+        name.labels = (uint8_t)(name.labels - z->apex.labels);
+        name.data[name.len - 1] = 0;
+    }
+    if (type != TYPE_SRV || !is_in || !name_is_vlmcs(&name)) {
+        z->in->left++;
+        return NULL;
+    }
+    for (int i = 0; i < 5 && (i == 0 || words[i - 1]); i++)
+        words[i] = strtok_r(NULL, BLANKS, &rest);
+    return read_srv(z, &name, words);
+}
+
+static const char *zone_line(struct zone *z, char *line)
+{
+    bool goes_on = line[0] == ' ' || line[0] == '\t', is_origin;
+    char *rest = line, *word = goes_on ? NULL : strtok_r(NULL, BLANKS, &rest);
+    const char *why;
+
+    if (goes_on ? line[strspn(line, BLANKS)] == '\0' : !word || strcasecmp(word, "$TTL") == 0)
+        return NULL; /* a rule has a TTL of its own */
+    is_origin = word && strcasecmp(word, "$ORIGIN") == 0;
+    if (word && word[0] == '$' && !is_origin)
+        return "only $ORIGIN and $TTL are read";
+    if (goes_on && z->owner.len == 0)
+        return "the first record needs a name";
+    if (is_origin && (word = strtok_r(NULL, BLANKS, &rest)) == NULL)
+        return "$ORIGIN needs a domain name";
+    if (word && (why = read_word_name(z, word, is_origin ? &z->origin : &z->owner)) != NULL)
+        return why;
+    z->is_record = !is_origin;
+    return is_origin ? NULL : read_record(z, rest);
+}
+
+/* Each local-data has a record; those of a view are for some clients only, and left. */
+static const char *zone_line_unbound(struct zone *z, char *text)
+{
+    static const char key[] = "local-data:";
+    char *end = text + strcspn(text, " \t#"), quote;
+
+    if (end > text && end[-1] == ':' && strchr("#", end[strspn(end, BLANKS)]))
+        z->in_view = strncmp(text, "view:", 5) == 0; /* a clause begins */
+    if (strncmp(text, key, strlen(key)) != 0 || z->in_view) {
+        z->in->left += text[0] != '\0' && text[0] != '#';
+        return NULL;
+    }
+    text += strlen(key);
+    text += strspn(text, BLANKS);
+    quote = text[0] == '"' || text[0] == '\'' ? text[0] : '\0';
+    end = quote ? strchr(++text, quote) : text + strlen(text);
+    if (!end)
+        return "the quotes of local-data do not end";
+    *end = '\0';
+    z->owner.len = 0;
+    z->origin = (struct name){.len = 1};
+    return zone_line(z, text);
+}
+
+/* srv-host=NAME,TARGET,PORT,PRIORITY,WEIGHT: another order than in DNS. */
+static const char *zone_line_dnsmasq(struct zone *z, char *text)
+{
+    const char *words[6] = {".", ".", "1", "0", "0", NULL}; /* what dnsmasq takes without */
+    struct import *in = z->in;
+    char *rest, *to, *part;
+    int n = 0, given = 0;
+
+    (void)sscanf(text, text[0] == '-' ? "--srv-host =%n" : "srv-host =%n", &n);
+    rest = to = text + n;
+    for (const char *p = rest; n > 0 && *p != '\0' && *p != '#'; p++)
+        if (strchr(" \t\"", *p) == NULL)
+            *to++ = *p;
+    *to = n > 0 ? '\0' : *to;
+    for (; n > 0 && given < 6 && (part = strsep(&rest, ",")) != NULL; given++)
+        words[given] = part[0] != '\0' ? part : words[given];
+    if (n == 0 || name_parse(&z->owner, words[0]) != 0 || !name_is_vlmcs(&z->owner)) {
+        in->left += text[0] != '\0' && text[0] != '#';
+        return NULL;
+    }
+    z->is_record = true;
+    if (z->owner.labels == 2)
+        (void)name_join(&z->owner, &z->apex, &z->owner);
+    if (given == 2)
+        diags_add(in->remarks, in->file, in->line, 0,
+                  "no port is given, which is port 1 for dnsmasq: the pool has port 1, too; KMS "
+                  "hosts listen on 1688");
+    return read_srv(z, &z->owner,
+                    (const char *[]){words[3], words[4], words[2], words[1], words[5]});
+}
+
+static void zone_read(struct import *in, const struct policy_format *format)
+{
+    /* Names of a policy zone make sense without its own; other programs have no $ORIGIN. */
+    struct zone z = {.in = in,
+                     .origin.len = format->is_rpz || !format->joins,
+                     .apex.len = !format->is_rpz,
+                     .is_rpz = format->is_rpz};
+    const char *why;
+    char *text, name[NAME_TEXT];
+
+    policy_rule_init(&z.said, "");
+    /* domain= may stand behind what needs it, and with a comma is for some clients only. */
+    for (const char *p = in->text; p && !format->joins; p = strchr(p, '\n')) {
+        p += *p == '\n';
+        if (strncmp(p, "domain=", 7) == 0 && p[strcspn(p, ", \t#\r\n")] != ',') {
+            snprintf(name, sizeof name, "%.*s", (int)strcspn(p, " \t#\r\n") - 7, p + 7);
+            (void)name_parse(&z.apex, name);
+        }
+    }
+    for (unsigned n = 1; in->at; n = 1) {
+        in->line++;
+        if (format->joins) {
+            text = next_record(in, &n);
+        } else {
+            text = strsep(&in->at, "\n");
+            text[strcspn(text, "\r")] = '\0';
+            text += strspn(text, BLANKS);
+        }
+        z.is_record = false;
+        if ((why = format->line(&z, text)) != NULL)
+            diags_add(in->problems, in->file, in->line, 0, "%s%s%s",
+                      z.is_record ? name_print(&z.owner, name) : "", z.is_record ? ": " : "", why);
+        in->line += n - 1;
+        import_progress(in);
+    }
+}
+
+/* A line for each suffix and host, of the first rule that has the suffix, which decides; comments say
+ * what such lines cannot. Names stand in single quotes
+ * of PowerShell, where nothing is special but quotes, of which it knows several: names of anything but
+ * letters, digits, - and _ are left out. */
+static int write_records(const struct policy *p, FILE *f, bool is_powershell)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-_.";
+    char text[SUFFIX_TEXT], name[NAME_TEXT], comment = is_powershell ? '#' : ';';
+    void *seen = NULL;
+
+    for (const struct policy_rule *r = p->rules; r < p->rules + p->n_rules; r++) {
+        const struct policy_pool *pool = policy_find(p, POLICY_POOL, r->pool);
+        const char *why = !pool                        ? "its action delivers no pool"
+                          : r->mode != MODE_LIVE       ? "its mode is not live"
+                          : !policy_rule_has(r, "any") ? "it is for some networks only"
+                                                       : NULL;
+
+        if (why)
+            fprintf(f, "%c rule %s is left out: %s\n", comment, r->name, why);
+        for (size_t i = 0; !why && i < r->n_suffixes; i++) {
+            const struct suffix *s = r->suffixes[i], **first;
+            bool bare = s->name.labels == 0, is_line;
+
+            suffix_print(s, text);
+            is_line =
+                !s->below && (!is_powershell || (!bare && text[strspn(text, letters)] == '\0'));
+            first = is_line ? ctl_checked(tsearch(s, &seen, suffix_compare)) : NULL;
+            if (!is_line || *first != s) {
+                fprintf(f, "%c %s of rule %s: %s\n", comment, text, r->name,
+                        is_line ? "a rule before it has it" : "a zone has no such line");
+                continue;
+            }
+            for (const struct policy_host *h = pool->hosts; h < pool->hosts + pool->n; h++) {
+                unsigned priority = h->priority, weight = h->weight, port = h->port, t = r->ttl;
+
+                name_print(&h->target, name);
+                if (!is_powershell)
+                    fprintf(f, "_vlmcs._tcp.%s%s %u IN SRV %u %u %u %s.\n", bare ? "" : text,
+                            bare ? "" : ".", t, priority, weight, port, name);
+                else
+                    fprintf(f,
+                            "Add-DnsServerResourceRecord -ZoneName '%s' -Name '_vlmcs._tcp' -Srv "
+                            "-DomainName '%s' -Priority %u -Weight %u -Port %u "
+                            "-TimeToLive %u.%02u:%02u:%02u\n",
+                            text, name, priority, weight, port, t / 86400, t / 3600 % 24,
+                            t / 60 % 60, t % 60);
+            }
+        }
+    }
+    tdestroy(seen, arena_keeps);
+    return ferror(f) ? -EIO : 0;
+}
+
+static int zone_write(const struct policy *p, FILE *f)
+{
+    return write_records(p, f, false);
+}
+
+static int zone_write_powershell(const struct policy *p, FILE *f)
+{
+    fputs("# For the DNS server that has these zones. A suffix that is a name within a zone needs\n"
+          "# the zone as -ZoneName, and -Name '_vlmcs._tcp.REST'.\n",
+          f);
+    return write_records(p, f, true);
+}
+
+/* --- The forms */
 
 /* clang-format off */
 const struct policy_format policy_formats[] = {
     {.name = "yaml", .ends = ".yaml .yml ", .lines = {"waymark-policy*:*"},
-     .is_whole = true, .read = read_yaml, .write = policy_text_write},
-    {.name = "csv", .ends = ".csv .tsv ", .lines = {"sep=?", "suffix", "suffix[,;\t]*", "*[,;\t\"]suffix", "*[,;\t\"]suffix[,;\t\"]*"},
-     .has_header = true, .takes_pool = true, .read = csv_read, .write = csv_write},
-    {.name = "dnsmasq", .ends = "", .lines = {"*srv-host*=*"}, .read = zone_read_dnsmasq},
-    {.name = "unbound", .ends = "", .lines = {"*local-data:*", "*server:*"}, .read = zone_read_unbound},
-    {.name = "rpz", .ends = ".rpz ", .lines = {"*[ \t]cname*[ \t].", "*[ \t]cname*[ \t]\\*.", "*rpz-*", "*rpz*[ \t]soa[ \t]*", "$origin*rpz*"},
-     .read = zone_read_rpz},
-    {.name = "zone", .ends = ".zone .db .dns ", .lines = {"$origin*", "$ttl*", "*[ \t]srv[ \t]*", "*[ \t]soa[ \t]*"},
-     .read = zone_read, .write = zone_write},
-    {.name = "publish-list", .ends = "", .takes_pool = true, .needs_pool = true, .read = csv_read_publish_list},
+     .is_whole = true, .write = policy_text_write},
+    {.name = "csv", .ends = ".csv .tsv ",
+     .lines = {"sep=?", "suffix", "suffix[,;\t]*", "*[,;\t\"]suffix", "*[,;\t\"]suffix[,;\t\"]*"},
+     .takes_pool = true, .read = csv_read, .write = csv_write},
+    {.name = "dnsmasq", .ends = "", .lines = {"*srv-host*=*"},
+     .read = zone_read, .line = zone_line_dnsmasq},
+    {.name = "unbound", .ends = "", .lines = {"*local-data:*", "*server:*"},
+     .read = zone_read, .line = zone_line_unbound},
+    {.name = "rpz", .ends = ".rpz ",
+     .lines = {"*[ \t]cname*[ \t].", "*[ \t]cname*[ \t]\\*.", "*rpz-*", "*rpz*[ \t]soa[ \t]*",
+               "$origin*rpz*"},
+     .joins = true, .is_rpz = true, .read = zone_read, .line = zone_line},
+    {.name = "zone", .ends = ".zone .db .dns ",
+     .lines = {"$origin*", "$ttl*", "*[ \t]srv[ \t]*", "*[ \t]soa[ \t]*"},
+     .joins = true, .read = zone_read, .line = zone_line, .write = zone_write},
+    {.name = "publish-list", .ends = "", .takes_pool = true, .needs_pool = true, .read = csv_read},
     {.name = "powershell", .ends = "", .write = zone_write_powershell},
-    {.name = NULL},
+    {0},
 };
 /* clang-format on */
 
 const struct policy_format *policy_format_find(const char *name, bool writes)
 {
-    const char *names[ARRAY_LEN(policy_formats)] = {NULL};
-    char meant[DIAG_MEANT];
-    size_t n = 0;
-
     for (const struct policy_format *f = policy_formats; f->name; f++)
-        if (writes ? f->write != NULL : f->read != NULL) {
-            if (strcmp(f->name, name) == 0)
-                return f;
-            names[n++] = f->name;
-        }
-    ctl_fail(EXIT_USAGE, "--format %s is none that can be %s (--help lists them)%s", name,
-             writes ? "written" : "read", diag_meant(name, names, meant));
+        if (strcmp(f->name, name) == 0 &&
+            (f->is_whole || (writes ? f->write != NULL : f->read != NULL)))
+            return f;
+    ctl_misused("--format %s is none that can be %s (--help lists them)", name,
+                writes ? "written" : "read");
     return NULL;
 }
 
@@ -73,7 +597,7 @@ static bool has_line(const struct policy_format *f, const char *text)
         for (const char *const *like = f->lines; *like; like++)
             if (fnmatch(*like, line, FNM_CASEFOLD) == 0)
                 return true;
-        if (f->has_header && line[0] != '\0')
+        if (f->takes_pool && line[0] != '\0') /* csv: its header */
             return false;
         end += strspn(end, "\r\n");
     }
@@ -99,13 +623,11 @@ const struct policy_format *policy_format_guess(const char *path, const char *te
     return list;
 }
 
-/* A file in that format, else (NULL) in the one that it looks like, which is said. c: NULL, or the
- * verb that imports it. */
-static int read_policy(const struct ctl *c, const char *path, const struct policy_format **f,
-                       bool is_whole, struct policy *out)
+int policy_file_import(const struct ctl *c, const char *path, const struct policy_format **f,
+                       enum policy_form form, struct policy *out)
 {
     const char *pool = c ? ctl_option(c, "--pool") : NULL;
-    struct diags problems, remarks;
+    struct diags problems = {0}, remarks = {0};
     struct import in = {.c = c, .pool = pool, .problems = &problems, .remarks = &remarks};
     int rc = file_read(path, FILE_SIZE, &in.text, &in.len), code = 0;
 
@@ -116,16 +638,14 @@ static int read_policy(const struct ctl *c, const char *path, const struct polic
     if (!*f && (*f = policy_format_guess(path, in.text, pool)) != policy_formats)
         ctl_note("%s is read as %s (--format says otherwise)", in.file, (*f)->name);
     if (pool ? !(*f)->takes_pool : (*f)->needs_pool)
-        code = ctl_fail(EXIT_USAGE, "%s names %s", (*f)->name,
-                        pool ? "its hosts: --pool is not for it" : "no hosts: give --pool POOL");
-    diags_init(&problems);
-    diags_init(&remarks);
-    if (code == 0)
-        rc = import_read(&in, *f, out);
-    if (code == 0 && rc == 0 && is_whole && (rc = policy_references(out, &problems)) != 0)
+        code = ctl_misused("%s names %s", (*f)->name,
+                           pool ? "its hosts: --pool is not for it" : "no hosts: give --pool POOL");
+    else if (import_read(&in, *f, out) != 0)
+        code = ctl_invalid(&problems);
+    else if (form == POLICY_WHOLE && policy_references(out, &problems) != 0) {
         policy_fini(out);
-    if (code == 0 && rc != 0)
-        code = rc == -ENOMEM ? ctl_fail(EXIT_FAILED, "out of memory") : ctl_invalid(&problems);
+        code = ctl_invalid(&problems);
+    }
     for (size_t i = 0; code == 0 && i < remarks.n; i++)
         ctl_warn("%s", remarks.list[i]);
     if (code == 0 && remarks.all > remarks.n)
@@ -137,166 +657,5 @@ static int read_policy(const struct ctl *c, const char *path, const struct polic
     diags_fini(&problems);
     diags_fini(&remarks);
     free(in.text);
-    return code;
-}
-
-int policy_file_read(const char *path, enum policy_form form, struct policy *out)
-{
-    return read_policy(NULL, path, &(const struct policy_format *){policy_formats},
-                       form == POLICY_WHOLE, out);
-}
-
-/* The policy of the store becomes, or gets, this one. how_given: else the store must be empty. */
-static int put(struct ctl *c, const uint64_t *seen, const struct policy *p, enum policy_how how,
-               bool how_given)
-{
-    struct policy_counts n;
-    struct policy_write w;
-    int code = policy_begin(&w, c, seen), rc = 0;
-
-    if (code == 0) {
-        rc = policy_counts_read(w.change.txn, &n);
-        if (rc == 0 && (how_given || n.networks + n.pools + n.rules + n.approved == 0))
-            rc = policy_change_make(&w.change, p, how);
-        else if (rc == 0)
-            code = ctl_fail(
-                EXIT_USAGE,
-                "there is a policy already: --merge adds this file to it, --replace puts the "
-                "file in its place (--dry-run shows what that would change)");
-    }
-    return policy_finish(&w, rc == 0 ? code : policy_failed(c, "read the policy", rc));
-}
-
-int policy_import(struct ctl *c)
-{
-    bool replace = ctl_option(c, "--replace"), merge = ctl_option(c, "--merge");
-    const char *name = ctl_option(c, "--format");
-    const struct policy_format *format = name ? policy_format_find(name, false) : NULL;
-    enum policy_how how;
-    struct policy p;
-    int code = name && !format ? EXIT_USAGE : 0;
-
-    if (replace && merge)
-        code = ctl_fail(EXIT_USAGE, "--replace and --merge exclude each other");
-    if (code == 0)
-        code = read_policy(c, c->argv[0], &format, !merge, &p);
-    if (code != 0)
-        return code;
-    how = replace ? POLICY_REPLACE : format->is_whole ? POLICY_MERGE : POLICY_JOIN;
-    if (p.n_tests > 0)
-        ctl_note("%zu tests are not imported: policy test %s runs them", p.n_tests, c->argv[0]);
-    code = put(c, NULL, &p, how, replace || merge);
-    policy_fini(&p);
-    return code;
-}
-
-int policy_export(struct ctl *c)
-{
-    struct policy p;
-    const char *name = ctl_option(c, "--format");
-    const struct policy_format *format = policy_format_find(name ? name : "yaml", true);
-    int code = format ? 0 : EXIT_USAGE, rc;
-
-    if (code == 0 && c->format != FORMAT_TABLE)
-        code = ctl_fail(EXIT_USAGE, "policy export writes --format yaml, csv, zone or powershell; "
-                                    "policy show has --json and --csv");
-    if (code == 0)
-        code = policy_read(c, &p, NULL);
-    if (code != 0)
-        return code;
-    rc = format->write(&p, stdout);
-    if (rc == 0 && fflush(stdout) != 0)
-        rc = -errno;
-    policy_fini(&p);
-    return rc == 0 ? 0 : ctl_fail(EXIT_FAILED, "cannot write the policy: %s", strerror(-rc));
-}
-
-/* A file is $WAYMARK_EDITED to those that are started. */
-static const char editor[] =
-    "set -f; ${VISUAL:-${EDITOR:-$(command -v sensible-editor || command -v editor || "
-    "command -v nano || echo vi)}} \"$WAYMARK_EDITED\"";
-static const char diff[] = "diff -u --label policy --label edited - \"$WAYMARK_EDITED\"";
-
-static char *text_of(const struct policy *p)
-{
-    char *text;
-    FILE *f = ctl_open(&text);
-
-    policy_text_write(p, f);
-    ctl_close(f);
-    return text;
-}
-
-/* The user's editor, else one that is there, until the text is a policy. */
-static int edit(struct ctl *c, const char *file, struct policy *out)
-{
-    int code;
-
-    setenv("WAYMARK_EDITED", file, 1);
-    do {
-        fflush(NULL);
-        code = system(editor);
-        if (code != 0)
-            return ctl_fail(EXIT_FAILED, "the editor ended with status %d: nothing is changed",
-                            code / 256);
-        code = policy_file_read(file, POLICY_WHOLE, out);
-    } while (code == EXIT_INVALID && !ctl_option(c, "--yes") && isatty(STDIN_FILENO) &&
-             ctl_ask(c, "Edit again?"));
-    return code;
-}
-
-int policy_edit(struct ctl *c)
-{
-    char *folder, *file, *text, *other = NULL;
-    struct store *store;
-    struct policy p;
-    uint64_t serial;
-    size_t len;
-    FILE *f;
-    int code = policy_open(c, STORE_WRITE, &store); /* who may not write it need not type */
-
-    if (code == 0) {
-        store_close(store);
-        code = policy_read(c, &p, &serial);
-    }
-    if (code != 0)
-        return code;
-    text = text_of(&p);
-    policy_fini(&p);
-    folder = policy_make_folder("waymark-edit");
-    file = ctl_text("%s/policy.yaml", folder);
-    f = fopen(file, "wxe");
-    if (!f || fputs(text, f) < 0 || fclose(f) != 0)
-        code = ctl_fail(EXIT_FAILED, "cannot write %s: %s", file, strerror(errno));
-    else
-        code = edit(c, file, &p);
-    if (code == 0) {
-        other = text_of(&p);
-        if (strcmp(other, text) == 0) {
-            ctl_line("nothing is changed, serial %ju", (uintmax_t)serial);
-        } else {
-            fflush(NULL);
-            signal(SIGPIPE, SIG_IGN); /* diff may be missing, which the shell tells */
-            if ((f = popen(diff, "we"))) {
-                fputs(text, f);
-                pclose(f);
-            }
-            code = ctl_option(c, "--dry-run") || ctl_ask(c, "Apply this?")
-                       ? put(c, &serial, &p, POLICY_REPLACE, true)
-                       : ctl_fail(EXIT_FAILED, "nothing is changed");
-        }
-        free(other);
-        policy_fini(&p);
-    }
-    other = NULL;
-    if (code != 0 && file_read(file, SIZE_MAX / 2, &other, &len) == 0 && strcmp(other, text) != 0)
-        ctl_note("your text is kept in %s", file);
-    else
-        unlink(file);
-    rmdir(folder); /* not with a text in it */
-    free(other);
-    free(text);
-    free(file);
-    free(folder);
     return code;
 }

@@ -9,12 +9,9 @@
 
 #include <ctype.h>
 #include <err.h>
-#include <stdarg.h>
 #include <unistd.h>
 
-#include "base/str.h"
-
-enum { LABEL = 10, COLUMNS = 64, TABS = 8, FIELD = 64 };
+enum { LABEL = 10, TABS = 8, FIELD = 64 };
 
 void *ctl_checked(void *p)
 {
@@ -46,14 +43,16 @@ FILE *ctl_open(char **text)
     return ctl_checked(open_memstream(text, &len));
 }
 
-void ctl_close(FILE *f)
+void ctl_close(FILE *f, char *const *text)
 {
-    if (fclose(f) != 0)
+    if (fclose(f) != 0 || *text == NULL)
         ctl_checked(NULL);
 }
 
-static void put_clean(FILE *f, const char *text)
+/* html: as a text between markup. */
+static void put_clean(FILE *f, const char *text, bool html)
 {
+    static const char marks[] = "&<>\"", *const as[] = {"&amp;", "&lt;", "&gt;", "&quot;"};
     static const struct {
         unsigned first, last;
     } harmful[] = {
@@ -62,6 +61,7 @@ static void put_clean(FILE *f, const char *text)
         {0x200b, 0x200f}, {0x2028, 0x202e}, {0x2060, 0x206f}, {0xfeff, 0xfeff}, {0xe0000, 0xe007f},
     };
     const unsigned char *p = (const unsigned char *)text;
+    const char *mark;
     uint32_t code;
     size_t n, i;
 
@@ -74,6 +74,8 @@ static void put_clean(FILE *f, const char *text)
                 break;
         if (code == '\t') /* between the fields of a record: the columns stay */
             putc(' ', f);
+        else if (html && (mark = strchr(marks, *p)) != NULL)
+            fputs(as[mark - marks], f);
         else if (i == ARRAY_LEN(harmful))
             fwrite(p, 1, n, f);
         else
@@ -87,8 +89,8 @@ char *ctl_clean(const char *text)
     char *out;
     FILE *f = ctl_open(&out);
 
-    put_clean(f, text);
-    ctl_close(f);
+    put_clean(f, text, false);
+    ctl_close(f, &out);
     return out;
 }
 
@@ -97,7 +99,7 @@ int ctl_say(FILE *f, const char *before, int code, char *text)
     if (f == stderr)
         fflush(stdout); /* keep the order */
     fputs(before, f);
-    put_clean(f, text);
+    put_clean(f, text, false);
     putc('\n', f);
     free(text);
     return code;
@@ -122,14 +124,15 @@ bool ctl_ask(const struct ctl *c, const char *question)
         ctl_fail(EXIT_FAILED, "%s (there is no terminal to ask on: give --yes)", question);
         return false;
     }
-    put_clean(stderr, question);
+    put_clean(stderr, question, false);
     fputs(" [y/N] ", stderr);
     return fgets(answer, sizeof answer, stdin) && rpmatch(answer) > 0;
 }
 
-void ctl_progress(const struct ctl *c, const char *what, size_t done, size_t all)
+void ctl_progress(const void *ctl, size_t done, size_t all)
 {
     enum { FIRST_US = 1000000, STEP_US = 100000, WIDTH = 40 };
+    const struct ctl *c = ctl;
     static const char full[WIDTH + 1] = "########################################";
     static uint64_t began, shown; /* one thread prints */
     uint64_t now = c->stderr_tty ? clock_us() : 0;
@@ -142,7 +145,8 @@ void ctl_progress(const struct ctl *c, const char *what, size_t done, size_t all
         fputs("\r\033[K", stderr);
         shown = 0;
     } else if (done < all && now - began > FIRST_US && now - shown > STEP_US) {
-        fprintf(stderr, "\r%s [%-*.*s] %zu %%", what, WIDTH, (int)part, full, part * 100 / WIDTH);
+        fprintf(stderr, "\r%s [%-*.*s] %zu %%", c->called, WIDTH, (int)part, full,
+                part * 100 / WIDTH);
         shown = now;
     }
 }
@@ -150,7 +154,7 @@ void ctl_progress(const struct ctl *c, const char *what, size_t done, size_t all
 bool ctl_is_formula(const char *cell)
 {
     cell += strspn(cell, "'");
-    return *cell != '\0' && strchr("=+-@\t\r", *cell) != NULL;
+    return *cell != '\0' && strchr("=+-@\t\r", *cell);
 }
 
 void ctl_cell(FILE *f, const char *text, bool is_text)
@@ -186,11 +190,9 @@ static void print_json(FILE *f, const json_t *value, const char *nothing, const 
     size_t i;
 
     if (json_is_string(value) && json_string_length(value) > 0)
-        put_clean(f, json_string_value(value));
-    else if (json_is_integer(value))
-        fprintf(f, "%lld", (long long)json_integer_value(value));
-    else if (json_is_real(value))
-        fprintf(f, "%.15g", json_real_value(value));
+        put_clean(f, json_string_value(value), false);
+    else if (json_is_number(value))
+        json_dumpf(value, f, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
     else if (json_is_boolean(value))
         fputs(json_is_true(value) ? "yes" : "no", f);
     else if (json_array_size(value) == 0)
@@ -237,11 +239,13 @@ static bool print_field(FILE *f, const json_t *object, char *field)
         fprintf(f, "%.1f", (double)n / 1048576);
     else if (strcmp(form, "lines") == 0)
         print_json(f, v, "", "\n  ");
+    else if (strcmp(form, "html") == 0)
+        put_clean(f, json_string_value(v), true);
     else if (end == ':')
         fprintf(f, "%*s", (int)(atol(form) > ftell(f) ? atol(form) - ftell(f) : 0), "");
     else if (!asked_only)
         print_json(f, v, "-", " ");
-    return json_is_integer(v) || json_is_true(v) || json_string_length(v) > 0 ||
+    return json_is_number(v) || json_is_true(v) || json_string_length(v) > 0 ||
            json_array_size(v) > 0 || json_object_size(v) > 0;
 }
 
@@ -273,7 +277,7 @@ static char *expand(const json_t *object, const char **t, bool *whole)
             found = found || all;
         }
     }
-    ctl_close(f);
+    ctl_close(f, &out);
     return out;
 }
 
@@ -315,9 +319,29 @@ void ctl_show(const json_t *object, const struct ctl_row *row)
     }
 }
 
-char *table_cell(const struct ctl *c, const struct column *k, const json_t *rows, size_t i)
+struct column *table_columns(const char *text)
 {
-    bool table = c->format == FORMAT_TABLE, named = table && k->title;
+    static const char *const kinds[] = {"text", "n", "time", "list", "span", "flag", NULL};
+    const size_t len = strlen(text) + 1;
+    struct column *columns = ctl_alloc(NULL, (COLUMNS_MOST + 1) * sizeof *columns + len);
+    struct column *k = columns;
+    char *rest = memcpy(columns + COLUMNS_MOST + 1, text, len), *key, *title, *rank, *kind;
+
+    for (; (key = title = strsep(&rest, "|")) != NULL; k++) {
+        rank = strsep(&title, "=");
+        kind = strsep(&rank, "/");
+        strsep(&kind, ":");
+        *k = (struct column){key, title, kind ? str_index(kinds, kind) : 0, rank ? atoi(rank) : 0};
+    }
+    *k = (struct column){0};
+    return columns;
+}
+
+/* What stands in a column at a row, counted from 1; 0: its title, in small letters without rows. The
+ * caller frees. */
+static char *table_cell(const struct ctl *c, const struct column *k, const json_t *rows, size_t i)
+{
+    bool table = c->format <= FORMAT_HTML, named = table && k->title;
     const json_t *value = json_object_get(i > 0 ? json_array_get(rows, i - 1) : NULL, k->key);
     const char *nothing = table ? "-" : "";
     json_int_t n = json_integer_value(value);
@@ -326,58 +350,52 @@ char *table_cell(const struct ctl *c, const struct column *k, const json_t *rows
 
     if (i == 0)
         for (const char *p = named ? k->title : k->key; *p; p++)
-            putc(named || !table ? *p : *p == '_' ? ' ' : toupper(*p), f);
+            putc(named || !table ? *p : *p == '_' ? ' ' : rows ? toupper(*p) : *p, f);
     else if (k->kind == COLUMN_TIME)
         fputs(n <= 0 ? nothing : time_print((uint64_t)n, table, time), f);
-    else if (k->kind == COLUMN_DURATION_MS && table && json_is_integer(value))
+    else if (k->kind == COLUMN_SPAN && table && json_is_integer(value))
         print_span(f, n);
     else
         print_json(f, value, nothing, " ");
-    ctl_close(f);
+    ctl_close(f, &text);
     return text;
 }
 
-void table_print_json(const json_t *value)
+void table_dump_json(const json_t *value, size_t flags)
 {
     /* Beyond ASCII there are characters that steer a terminal. */
-    size_t ascii = isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0;
-
-    json_dumpf(value, stdout, JSON_INDENT(2) | ascii);
+    json_dumpf(value, stdout, flags | (isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0));
     putchar('\n');
 }
 
-size_t table_column_width(const struct ctl *c, const struct column *k, const json_t *rows)
+/* With their titles: CSV; markup; or an aligned table. Numbers stand right. The width of a column is
+ * that of its cells; 0: it is left out. */
+static void print_rows(const struct ctl *c, const struct column *columns, const json_t *rows)
 {
-    bool any = k->rank == 0;
-    size_t width = 0;
-
-    for (size_t i = 0; i <= json_array_size(rows); i++) {
-        char *text = table_cell(c, k, rows, i);
-        size_t w = str_width(text);
-
-        any = any || (i > 0 && strcmp(text, "-") != 0);
-        width = w > width ? w : width;
-        free(text);
-    }
-    return any && (k->rank != WIDEST || ctl_option(c, "--wide")) ? width : 0;
-}
-
-/* An aligned table; numbers stand right. */
-static void print_table(const struct ctl *c, const struct column *columns, const json_t *rows)
-{
-    bool wide = ctl_option(c, "--wide") != NULL;
-    size_t n, sum = 0, width[COLUMNS] = {0};
+    const bool html = c->format == FORMAT_HTML, csv = c->format == FORMAT_CSV;
+    const bool wide = ctl_option(c, "--wide") != NULL;
+    const bool narrow = c->format == FORMAT_TABLE && c->width > 0 && !wide;
+    size_t n, sum = 0, width[COLUMNS_MOST] = {0};
     char left_out[256];
     struct str s;
 
-    for (n = 0; n < COLUMNS && columns[n].key; n++) {
-        width[n] = table_column_width(c, &columns[n], rows);
+    for (n = 0; columns[n].key; n++) {
+        bool any = csv || columns[n].rank == 0;
+
+        for (size_t i = 0; i <= json_array_size(rows) && !csv; i++) {
+            char *text = table_cell(c, &columns[n], rows, i);
+
+            any = any || (i > 0 && strcmp(text, "-") != 0);
+            width[n] = width[n] > str_width(text) ? width[n] : str_width(text);
+            free(text);
+        }
+        width[n] = csv || !any || (columns[n].rank == WIDEST && !wide) ? csv : width[n];
         sum += width[n] > 0 ? width[n] + 2 : 0;
     }
     /* Columns lose their width until the line fits. */
     str_init(&s, left_out, sizeof left_out);
-    for (int rank = WIDEST; rank > 0 && !wide; rank--)
-        for (size_t k = n; k-- > 0 && c->width > 0 && sum > c->width + 2;)
+    for (int rank = WIDEST; rank > 0 && narrow; rank--)
+        for (size_t k = n; k-- > 0 && sum > c->width + 2;)
             if (columns[k].rank == rank && width[k] > 0) {
                 str_addf(&s, " %s", columns[k].key);
                 sum -= width[k] + 2;
@@ -389,55 +407,72 @@ static void print_table(const struct ctl *c, const struct column *columns, const
         const char *on = i == 0 && c->colour ? "\033[1m" : "", *off = *on ? "\033[0m" : "";
         int between = 0;
 
+        fputs(!html ? "" : i == 0 ? "<thead><tr>" : "<tr>", stdout);
         for (size_t k = 0; k < n; k++) {
             int kind = columns[k].kind;
-            bool right = kind == COLUMN_NUMBER || kind == COLUMN_DURATION_MS;
+            bool right = kind == COLUMN_NUMBER || kind == COLUMN_SPAN;
             char *text = table_cell(c, &columns[k], rows, i);
             int pad = (int)(width[k] - str_width(text));
 
-            if (width[k] > 0) {
+            if (csv) {
+                fputs(k > 0 ? "," : "", stdout);
+                ctl_cell(stdout, text, kind != COLUMN_NUMBER);
+            } else if (html && width[k] > 0) {
+                fputs(i == 0 ? "<th" : "<td", stdout);
+                fputs(right ? " class=\"n\">" : ">", stdout);
+                put_clean(stdout, text, true);
+                fputs(i == 0 ? "</th>" : "</td>", stdout);
+            } else if (width[k] > 0) {
                 printf("%*s%s%s%s", between + (right ? pad : 0), "", on, text, off);
                 between = (right ? 0 : pad) + 2;
             }
             free(text);
         }
-        putchar('\n');
+        puts(csv ? "\r" : !html ? "" : i == 0 ? "</tr></thead>\n<tbody>" : "</tr>");
     }
 }
 
-void table_print(const struct ctl *c, const char *plural, const struct column *columns,
-                 json_t *rows)
+void table_print_columns(const struct ctl *c, const char *plural, const struct column *columns,
+                         json_t *rows)
 {
     static const struct ctl_row pairs[] = {{NULL, ".", "{title}\t{value}"}, {0}};
-    json_t *list = plural ? json_incref(rows) : json_pack("[O]", rows), *shown = json_array();
-    bool json = c->format == FORMAT_JSON, csv = c->format == FORMAT_CSV;
+    json_t *list = plural ? json_incref(rows) : json_pack("[O]", rows), *shown = NULL, *row;
+    char time[NUMBER_TEXT];
+    json_int_t ms;
+    size_t i;
 
-    for (size_t i = 0; i <= json_array_size(list) && (json || csv || !plural); i++)
+    if (c->format == FORMAT_JSON) {
+        json_array_foreach(list, i, row) for (const struct column *k = columns; k->key; k++)
+        {
+            ms = json_integer_value(json_object_get(row, k->key));
+            if (k->kind == COLUMN_TIME)
+                json_object_set_new(row, k->key,
+                                    ms > 0 ? json_string(time_print_utc((uint64_t)ms, time))
+                                           : json_null());
+        }
+        shown = plural ? json_pack("{s:O}", plural, rows) : json_incref(rows);
+        table_print_json(shown);
+    } else if (plural || c->format == FORMAT_CSV) {
+        print_rows(c, columns, list);
+    } else {
+        shown = json_array();
         for (const struct column *k = columns; k->key; k++) {
-            char *text = json && k->kind != COLUMN_TIME ? NULL : table_cell(c, k, list, i), *title;
+            char *title = table_cell(c, k, NULL, 0), *text = table_cell(c, k, list, 1);
 
-            if (csv) {
-                ctl_cell(stdout, text, k->kind != COLUMN_NUMBER);
-                fputs(k[1].key ? "," : "\r\n", stdout);
-            } else if (i > 0 && text && json) {
-                json_object_set_new(json_array_get(list, i - 1), k->key,
-                                    *text ? json_string(text) : json_null());
-            } else if (i > 0 && text) {
-                title = table_cell(c, k, list, 0);
-                json_array_append_new(shown,
-                                      json_pack("{s:s, s:s}", "title", title, "value", text));
-                free(title);
-            }
+            json_array_append_new(shown, json_pack("{s:s, s:s}", "title", title, "value", text));
+            free(title);
             free(text);
         }
-    if (json) {
-        json_array_append_new(shown, plural ? json_pack("{s:O}", plural, rows) : json_incref(rows));
-        table_print_json(json_array_get(shown, 0));
-    } else if (!csv && plural) {
-        print_table(c, columns, list);
-    } else {
         ctl_show(shown, pairs);
     }
     json_decref(shown);
     json_decref(list);
+}
+
+void table_print(const struct ctl *c, const char *plural, const char *text, json_t *rows)
+{
+    struct column *columns = table_columns(text);
+
+    table_print_columns(c, plural, columns, rows);
+    free(columns);
 }

@@ -12,11 +12,10 @@
 #include <unistd.h>
 
 #include "audit/store.h"
-#include "base/random.h"
-#include "wire/present.h"
+#include "resolver/explain.h"
 #include "wire/reply.h"
 
-enum { TIMEOUT_S = 5, QUERY_SIZE = 512, RECORD_TEXT = 4 * DNS_MAX_MESSAGE };
+enum { TIMEOUT_S = 5, QUERY_SIZE = 512, OPT_HEAD = 11 /* octets before its options */ };
 
 /* Sends the query and waits for the reply: as dns_look(). */
 static int ask_over(const struct addr *server, bool tcp, const struct query_build *query,
@@ -28,9 +27,8 @@ static int ask_over(const struct addr *server, bool tcp, const struct query_buil
     struct writer w = writer_make(packet, 2);
     struct message *m = &out->message;
     struct sockaddr_storage to;
-    socklen_t to_len = addr_to_sockaddr(server, &to);
-    int fd = ctl_connect((const struct sockaddr *)&to, to_len, tcp ? SOCK_STREAM : SOCK_DGRAM,
-                         timeout_s);
+    int fd = ctl_connect((struct sockaddr *)&to, addr_to_sockaddr(server, &to),
+                         tcp ? SOCK_STREAM : SOCK_DGRAM, timeout_s);
     ssize_t n;
     int err;
 
@@ -76,54 +74,38 @@ int dns_look(const struct addr *server, bool tcp, const struct name *name, uint1
     return err;
 }
 
+#define RECORDS(section) explain_records(r->wire, r->len, section, section)
+
 /* The records are texts by section; of OPT people see the extended error (RFC 8914). */
 static json_t *reply_json(const struct dns_reply *r, const char *server)
 {
     static const char *const bits[] = {"aa", "tc", "rd", "ra", "z", "ad", "cd"}; /* from AA down */
-    static char text[RECORD_TEXT];
+    const struct message *m = &r->message;
+    const size_t options = m->opt_len > OPT_HEAD ? m->opt_len - OPT_HEAD : 0;
+    struct cursor c = cursor_make(r->wire + m->opt_at + OPT_HEAD, options);
     char name[NAME_TEXT], type[TYPE_TEXT], rcode[TYPE_TEXT], *raw;
-    json_t *flags = json_array(), *sections[3], *error = NULL;
-    struct rr_walk walk;
-    struct rr rr;
+    json_t *flags = json_array(), *error = NULL;
 
-    for (size_t i = 0; i < ARRAY_LEN(sections); i++)
-        sections[i] = json_array();
     for (size_t i = 0; i < ARRAY_LEN(bits); i++)
-        if (r->message.flags & DNS_AA >> i)
+        if (m->flags & DNS_AA >> i)
             json_array_append_new(flags, json_string(bits[i]));
-    rr_walk_init(&walk, r->wire, r->len);
-    while (rr_walk_next(&walk, &rr)) {
-        bool opt = rr.type == TYPE_OPT;
-        struct cursor c = cursor_make(r->wire + rr.rdata_pos, opt ? rr.rdlength : 0);
+    while (error == NULL && cursor_left(&c) > 0) {
+        uint16_t option = cursor_u16(&c), len = cursor_u16(&c);
+        const uint8_t *data = cursor_take(&c, len);
 
-        if (!opt && rr_print(r->wire, &rr, text, RECORD_TEXT))
-            json_array_append_new(sections[rr.section], json_string(text));
-        while (error == NULL && cursor_left(&c) > 0) {
-            uint16_t option = cursor_u16(&c), len = cursor_u16(&c);
-            const uint8_t *data = cursor_take(&c, len);
-
-            if (data == NULL || option != OPTION_EDE || len < 2)
-                continue;
-            raw = ctl_text("%.*s", len - 2, (const char *)data + 2);
-            error = json_pack("{s:i, s:o}", "code", bytes_u16(data), "text", audit_json_text(raw));
-            free(raw);
-        }
+        if (data == NULL || option != OPTION_EDE || len < 2)
+            continue;
+        raw = ctl_text("%.*s", len - 2, (const char *)data + 2);
+        error = json_pack("{s:i, s:o}", "code", bytes_u16(data), "text", audit_json_text(raw));
+        free(raw);
     }
-    /* clang-format off */
-    return json_pack("{s:{s:s,s:s}, s:s, s:o, s:o, s:o, s:o, s:o?, s:s, s:s, s:I, s:I}",
-                     "question", "name", name_print(&r->message.qname, name),
-                                 "type", type_print(r->message.qtype, type),
-                     "status", rcode_print(r->message.rcode, rcode),
-                     "flags", flags,
-                     "answer", sections[SECTION_ANSWER],
-                     "authority", sections[SECTION_AUTHORITY],
-                     "additional", sections[SECTION_ADDITIONAL],
-                     "extended_error", error,
-                     "server", server,
-                     "transport", r->tcp ? "tcp" : "udp",
-                     "ms", (json_int_t)r->ms,
-                     "bytes", (json_int_t)r->len);
-    /* clang-format on */
+    return json_pack("{s:{s:s,s:s}, s:s, s:o, s:o, s:o, s:o, s:o?, s:s, s:s, s:I, s:I}", "question",
+                     "name", name_print(&m->qname, name), "type", type_print(m->qtype, type),
+                     "status", rcode_print(m->rcode, rcode), "flags", flags, "answer",
+                     RECORDS(SECTION_ANSWER), "authority", RECORDS(SECTION_AUTHORITY), "additional",
+                     RECORDS(SECTION_ADDITIONAL), "extended_error", error, "server", server,
+                     "transport", r->tcp ? "tcp" : "udp", "ms", (json_int_t)r->ms, "bytes",
+                     (json_int_t)r->len);
 }
 
 static const struct ctl_row rows[] = {
@@ -151,16 +133,15 @@ int query_run(struct ctl *c)
     char address[ADDR_TEXT];
     struct name name;
     uint16_t type;
-    json_t *document;
     int err;
 
     if (c->format == FORMAT_CSV)
-        return ctl_fail(EXIT_USAGE, "query has no CSV form; use --json");
+        return ctl_misused("query has no CSV form; use --json");
     if (name_parse(&name, c->argv[0]) < 0)
-        return ctl_fail(EXIT_USAGE, "%s is not a domain name", c->argv[0]);
+        return ctl_misused("%s is not a domain name", c->argv[0]);
     type = name_is_vlmcs(&name) ? TYPE_SRV : TYPE_A;
     if (c->argv[1] && type_parse(&type, c->argv[1]) < 0)
-        return ctl_fail(EXIT_USAGE, "%s is not a record type", c->argv[1]);
+        return ctl_misused("%s is not a record type", c->argv[1]);
     query_self(c, &server);
     addr_print_port(&server, address);
     err = dns_look(&server, ctl_option(c, "--tcp") != NULL, &name, type, TIMEOUT_S, &reply);
@@ -172,11 +153,5 @@ int query_run(struct ctl *c)
         return ctl_fail(EXIT_FAILED, "the reply of %s is not one to this question", address);
     if (err)
         return ctl_unanswered(address, -err);
-    document = reply_json(&reply, address);
-    if (c->format == FORMAT_JSON)
-        table_print_json(document);
-    else
-        ctl_show(document, rows);
-    json_decref(document);
-    return EXIT_DONE;
+    return ctl_show_reply(c, EXIT_DONE, reply_json(&reply, address), rows);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * reports.c -- `audit report`: what an administrator should look at, found in the audit.
+ * reports.c -- the lists of the ledger, and `audit report`: what an administrator should look at.
  *
- * A report is a row of reports[]: SQL that prepares tables (most need none), a list as those of
- * ctl/audit.c, and what it cannot know. Most read the ledger alone, since that has a row a client
+ * Each is a row of lists[]: columns, SQL (that of some reports prepares tables first), and what it
+ * cannot know. Most reports read the ledger alone, since that has a row a client
  * however many events there are. Of the events, only those are read that a row of `answer` leads to:
  * no event names what others have in common with it from further away than LEDGER_SHARED.
  *
@@ -16,67 +16,34 @@
 
 #include "audit/ledger.h"
 #include "ctl/policy.h"
-#include "wire/present.h"
 
 enum { REPORT_LIMIT = 1000, PAGE_LIMIT = 100 /* rows of a table, on a page */ };
+enum { LISTS = 4 /* that are no reports */ };
 
 /* clang-format off */
-#define NUMBER(key, title, rank) {key, title, COLUMN_NUMBER, rank}
-#define TIME(key, title, rank) {key, title, COLUMN_TIME, rank}
-#define TEXT(key, title, rank) {key, title, COLUMN_TEXT, rank}
-#define CLIENT TEXT("address", "CLIENT", 0), TEXT("name", NULL, 1)
-#define ADVICE TEXT("advice", "WHAT TO DO", 0)
-
-static const struct column wrong_columns[] = {
-    TEXT("suffix", NULL, 0),
-    TEXT("class", NULL, 2),
-    TEXT("network", NULL, 0),
-    NUMBER("clients", NULL, 0),
-    TEXT("verdict", "REAL DNS", 3),
-    TEXT("last_outcome", "LAST", 4),
-    TIME("last_asked", NULL, 5),
-    TEXT("instead", "RIGHT SUFFIX", WIDEST),
-    ADVICE,
-    {0},
-};
-static const struct column publisher_columns[] = {
-    CLIENT,
-    TEXT("suffix", NULL, 0),
-    TEXT("how", NULL, 0),
-    NUMBER("questions", NULL, 2),
-    TIME("first_asked", NULL, 3),
-    TIME("last_asked", NULL, 1),
-    {0},
-};
-static const struct column leak_columns[] = {
-    TEXT("suffix", NULL, 0),
-    TEXT("class", NULL, 0),
-    TEXT("server", NULL, 0),
-    NUMBER("clients", NULL, 1),
-    NUMBER("questions", NULL, 3),
-    TIME("last_asked", NULL, 2),
-    ADVICE,
-    {0},
-};
-static const struct column threshold_columns[] = {
-    TEXT("target", NULL, 0),
-    NUMBER("clients", NULL, 0),
-    NUMBER("client_systems_missing", "TO 25", 0),
-    NUMBER("servers_missing", "TO 5", 0),
-    TIME("last_given", NULL, 2),
-    ADVICE,
-    {0},
-};
-static const struct column shadow_columns[] = {
-    TEXT("rule", NULL, 0),
-    NUMBER("clients", NULL, 0),
-    NUMBER("suffixes", NULL, 0),
-    NUMBER("questions", NULL, 4),
-    TEXT("outcome", "NOW", 0),
-    TEXT("answer", NULL, 1),
-    TEXT("would", "THEN", 0),
-    {0},
-};
+#define SUFFIX_COLUMNS "suffix|clients:n|questions:n/9|attempts:n|passed:n/5|filled:n/5|replaced:n/9|filtered:n/9|denied:n/9|missing:n/4" \
+    "|failed:n/5|blocked:n/9|update:n/9|last_verdict/2=REAL DNS|last_outcome/1=LAST|last_rule/3=RULE|first_asked:time/9|last_asked:time/2"
+#define RULE_COLUMNS "rule|clients:n|questions:n/9|attempts:n|would:n|passed:n/3|filled:n/1|replaced:n/2|filtered:n/4|denied:n/3|missing:n/9" \
+    "|failed:n/9|blocked:n/9|update:n/9|last_outcome/9=LAST|first_asked:time/9=FIRST USED|last_asked:time/1=LAST USED"
+#define TARGET_COLUMNS "target|clients:n|questions:n=SEEN|attempts:n/9|delivered:n|unapproved:flag|differs/4|unapproved_since:time/4=SINCE" \
+    "|asked_by/4|through/5|state/2|state_since:time/4|last_error/4" \
+    SQL_OUTCOMES(AUDIT_WIDE) "|update:n/9|last_outcome/2=LAST|last_rule/9=RULE|first_asked:time/9=FIRST SEEN|last_asked:time/1=LAST SEEN"
+/* Is another port of the host approved? Then its name is between HOST: and HOST:; (which is behind :9). */
+#define TARGETS SQL_NAMES(SQL_MS, AUDIT_COUNTS ",delivered," SQL_BOOL("unapproved") " AS \"unapproved[]\"," SQL_FIRST(SQL_MS) \
+    ",iif(n.unapproved,iif(EXISTS(SELECT 1 FROM host h WHERE NOT h.unapproved AND h.name>rtrim(n.name,'0123456789')" \
+    " AND h.name<rtrim(n.name,'0123456789')||';'),'port','host or address'),NULL) AS differs" STATE, "target")
+/* What waymarkd knows of the host, if it runs. */
+#define STATE ",(SELECT state FROM health h WHERE h.target=n.name) AS state" \
+    ",(SELECT since FROM health h WHERE h.target=n.name) AS state_since" \
+    ",(SELECT last_error FROM health h WHERE h.target=n.name) AS last_error"
+#define WRONG_COLUMNS "suffix|class/2|network|clients:n|verdict/3=REAL DNS|last_outcome/4=LAST|last_asked:time/5" \
+    "|instead/9=RIGHT SUFFIX|advice=WHAT TO DO"
+#define PUBLISHER_COLUMNS "address=CLIENT|name/1|suffix|how|questions:n/2|first_asked:time/3|last_asked:time/1"
+#define LEAK_COLUMNS "suffix|class|server|clients:n/1|questions:n/3|last_asked:time/2|advice=WHAT TO DO"
+#define THRESHOLD_COLUMNS \
+    "target|clients:n|client_systems_missing:n=TO 25|servers_missing:n=TO 5|last_given:time/2|advice=WHAT TO DO"
+#define SHADOW_COLUMNS "rule|clients:n|suffixes:n|questions:n/4|outcome=NOW|answer/1|would=THEN"
+#define COUNT_COLUMNS "report|rows:n|help=WHAT IT LISTS"
 
 /* What a report is as of. */
 #define NOW "(SELECT CAST(value AS INTEGER) FROM asked WHERE option='now')"
@@ -102,20 +69,20 @@ static const struct column shadow_columns[] = {
     " WHEN EXISTS(SELECT 1 FROM asked WHERE option='zone' AND (" name "=value OR " name " LIKE '%.'||value))" \
     " THEN 'has a route' END"
 #define VERDICTS(list) "verdict IN(SELECT id FROM verdict WHERE word IN(" list "))"
-#define DROP(table) "DROP TABLE IF EXISTS temp." table ";"
+#define TABLE(name) "CREATE TEMP TABLE IF NOT EXISTS " name " AS "
 
 /* Those with most clients, and where they are asked for; beside them the suffixes that have a record. */
 #define WRONG \
-    DROP("wrong") "CREATE TEMP TABLE wrong AS SELECT id FROM suffix WHERE name<>'(other)' AND passed+filtered=0" \
+    TABLE("wrong") "SELECT id FROM suffix WHERE name<>'(other)' AND passed+filtered=0" \
     " AND missing+filled+failed>0 AND NOT " VERDICTS("'present','unapproved'") " ORDER BY clients DESC LIMIT 200;" \
-    DROP("works") "CREATE TEMP TABLE works AS SELECT id,name,clients FROM suffix WHERE name NOT IN('(other)','.')" \
+    TABLE("works") "SELECT id,name,clients FROM suffix WHERE name NOT IN('(other)','.')" \
     " AND passed>missing+failed AND NOT " VERDICTS("'unapproved'") " ORDER BY clients DESC LIMIT 50;" \
-    DROP("place") "CREATE TEMP TABLE place AS SELECT s.suffix AS suffix,net(c.name) AS net,count(*) AS clients,max(s.last) AS last" \
+    TABLE("place") "SELECT s.suffix AS suffix,net(c.name) AS net,count(*) AS clients,max(s.last) AS last" \
     " FROM client_suffix s JOIN client c ON c.id=s.id/16" \
     " WHERE s.suffix IN(SELECT id FROM wrong UNION ALL SELECT id FROM works)" \
     " AND c.name<>'(other)' AND s.outcome<>(SELECT id FROM outcome WHERE word='update') GROUP BY 1,2;" \
-    DROP("instead") "CREATE TEMP TABLE instead AS SELECT net,name,max(p.clients) FROM place p JOIN works w ON w.id=p.suffix GROUP BY 1;" \
-    "CREATE INDEX temp.instead_by_net ON instead(net);"
+    TABLE("instead") "SELECT net,name,max(p.clients) FROM place p JOIN works w ON w.id=p.suffix GROUP BY 1;" \
+    "CREATE INDEX IF NOT EXISTS temp.instead_by_net ON instead(net);"
 #define RIGHT \
     "coalesce((SELECT name FROM instead i WHERE i.net=n.net),(SELECT name FROM works ORDER BY clients DESC LIMIT 1))"
 
@@ -123,9 +90,8 @@ _Static_assert(LEDGER_SHARED == 20000, "as stands here");
 #define EVENTS_OF_ANSWER "seen e ON e.id BETWEEN a.id AND a.id+19999 AND e.answer=a.id"
 #define NAME_OF(table) "iif(typeof(e." table ")='text',e." table ",(SELECT name FROM main." table " WHERE id=e." table "))"
 
-#define PUBLISHER_FIELDS "address,suffix,how,questions,first_asked,last_asked"
 #define PUBLISHERS \
-    DROP("publisher") "CREATE TEMP TABLE publisher AS SELECT " NAME_OF("client") " AS address," NAME_OF("suffix") " AS suffix," \
+    TABLE("publisher") "SELECT " NAME_OF("client") " AS address," NAME_OF("suffix") " AS suffix," \
     "how,questions,first_asked,last_asked FROM" \
     " (SELECT client,suffix,how,count(*) AS questions,min(ms) AS first_asked,max(ms) AS last_asked FROM" \
     " (SELECT e.client,e.suffix,ms,iif(a.outcome='update','UPDATE','asks for SOA') AS how" \
@@ -138,16 +104,16 @@ _Static_assert(LEDGER_SHARED == 20000, "as stands here");
 #define FIRST_HOST "lower(substr(answer||' ',1,instr(answer||' ',' ')-1))"
 #define GIVEN_TO(clients) "FROM " clients " c JOIN host h ON h.id=c.host LEFT JOIN given g ON g.host=h.name"
 #define GIVEN \
-    DROP("given") "CREATE TEMP TABLE given AS SELECT host,min(hosts) AS hosts,count(*)=1 AS always FROM" \
+    TABLE("given") "SELECT host,min(hosts) AS hosts,count(*)=1 AS always FROM" \
     " (SELECT DISTINCT " FIRST_HOST " AS host,lower(answer) AS hosts FROM answer WHERE answer<>'') GROUP BY host;" \
-    DROP("spread") "CREATE TEMP TABLE spread AS SELECT j.value AS host,sum(clients) AS clients,max(last) AS last FROM" \
+    TABLE("spread") "SELECT j.value AS host,sum(clients) AS clients,max(last) AS last FROM" \
     " (SELECT ifnull(g.hosts,h.name) AS hosts,count(*) AS clients,max(host_at) AS last " GIVEN_TO("client") \
     " WHERE host_at>" NOW "-30" DAYS " AND ifnull(always,1) GROUP BY c.host UNION ALL" \
     " SELECT iif(a.answer<>'',lower(a.answer),h.name),count(*),max(host_at) " \
     GIVEN_TO("(SELECT * FROM client ORDER BY host_at DESC LIMIT 100000)") \
     " LEFT JOIN event e ON e.id=c.event LEFT JOIN answer a ON a.id=e.answer" \
     " WHERE host_at>" NOW "-30" DAYS " AND NOT always GROUP BY 1)n,json_each(" SQL_LIST("n.hosts") ")j GROUP BY 1;" \
-    "CREATE INDEX temp.spread_by_host ON spread(host);"
+    "CREATE INDEX IF NOT EXISTS temp.spread_by_host ON spread(host);"
 #define COUNTED "ifnull((SELECT clients FROM spread WHERE host=n.name),0)"
 
 #define WRONG_ROWS \
@@ -160,7 +126,7 @@ _Static_assert(LEDGER_SHARED == 20000, "as stands here");
     "CASE WHEN " RIGHT " NOTNULL THEN 'DHCP option 15 (or search list) of '||net||': '||" RIGHT \
     " ELSE 'no suffix has a record here: publish _vlmcs._tcp'||rtrim('.'||name,'.') END AS advice"
 /* A name from the network stands in no command: people copy those. */
-#define STUCK_FIELDS AUDIT_CLIENTS(SQL_ISO) \
+#define STUCK_FIELDS AUDIT_CLIENTS(SQL_MS, SQL_ISO) \
     ",iif(n.no_host_since>0,'no host: waymarkctl audit client '||n.name," \
     "'has a host: TCP to it, its count (report thresholds), slmgr /dlv there') AS advice"
 #define LEAK_ROWS \
@@ -172,7 +138,7 @@ _Static_assert(LEDGER_SHARED == 20000, "as stands here");
     " WHEN " CLASS("n.name") "='has a route' THEN 'its route has this server' ELSE 'a route of its own: forward: zone '||n.name END AS advice"
 #define THRESHOLD_FIELDS \
     "n.name AS target," COUNTED " AS clients,max(0,25-" COUNTED ") AS client_systems_missing," \
-    "max(0,5-" COUNTED ") AS servers_missing,(SELECT last FROM spread WHERE host=n.name) AS last_given," \
+    "max(0,5-" COUNTED ") AS servers_missing,(SELECT last FROM spread WHERE host=n.name) AS last_given" STATE "," \
     "CASE WHEN " COUNTED ">=25 THEN 'enough' WHEN " COUNTED ">=5 THEN 'enough if 5 of them are servers: else fewer hosts'" \
     " ELSE 'too few: give fewer hosts' END AS advice"
 /* The suffixes whose last question would be answered otherwise, by what it is answered. */
@@ -184,10 +150,17 @@ _Static_assert(LEDGER_SHARED == 20000, "as stands here");
 
 #define SHADOW_FIELDS \
     "would_rule AS rule,clients,suffixes,questions,outcome,said AS answer," \
-    "would||ifnull(' '||(SELECT value FROM asked WHERE option='gives '||would_rule),'') AS would"
+    "would||ifnull(' '||(SELECT group_concat(value,' ') FROM asked WHERE option='gives '||would_rule),'') AS would"
 
 /* What they cannot know. */
 #define BLURRED "A client is an address: NAT hides many behind one, DHCP gives one to many. "
+#define CLIENTS_FOOT BLURRED "A client that asks another resolver, or has a host cached, is not listed."
+#define SUFFIXES_FOOT \
+    "A client that is given a host for its first suffix does not ask for its others. " \
+    "Questions to other resolvers are not counted."
+#define TARGETS_FOOT \
+    "A host that was delivered need not be in use: DNS does not show whether the client reaches it, " \
+    "nor which host it has cached."
 #define WRONG_FOOT BLURRED \
     "A network is a /24 or /64 here. The 200 suffixes with most clients are looked at. " \
     "A machine that is given a host for its first suffix does not ask for the others."
@@ -212,245 +185,240 @@ _Static_assert(LEDGER_SHARED == 20000, "as stands here");
     "Suffixes are counted whose last question would be answered otherwise; clients and questions are the rule's, ever, and " \
     "of many clients an estimate. A client that is given a host for this suffix does not ask for its next ones."
 
-static const struct report {
-    const char *name, *help, *make;
-    bool asks_policy;
-    struct {
-        const char *title, *label, *value; /* SQL over the fields of the list */
-        json_int_t mark;
-    } bars;
-    struct audit_list list;
-} reports[] = {
+static const struct audit_list lists[] = {
+    {"clients", NULL, "clients", OF_CLIENT | OF_NO_HOST, "client n", "n.id",
+     AUDIT_CLIENTS(SQL_MS, SQL_ISO), "last_asked DESC", AUDIT_CLIENT_COLUMNS, .foot = CLIENTS_FOOT},
+    {"suffixes", NULL, "suffixes", OF_SUFFIX, "suffix n", "n.id",
+     SQL_NAMES(SQL_MS, AUDIT_COUNTS, "suffix"), "attempts DESC", SUFFIX_COLUMNS,
+     .foot = SUFFIXES_FOOT},
+    {"targets", NULL, "targets", OF_TARGET | OF_UNAPPROVED, "host n", "n.id",
+     TARGETS, "questions DESC", TARGET_COLUMNS, .foot = TARGETS_FOOT},
+    {"rules", NULL, "rules", OF_RULE, "rule n", "n.id",
+     SQL_NAMES(SQL_MS, AUDIT_COUNTS ",would", "rule"), "attempts DESC", RULE_COLUMNS,
+     .foot = "A rule that never acted is not listed: see waymarkctl policy check."},
+    /* From here on they are reports. */
     {"wrong-suffix", "suffixes without a record in the real DNS, by network, and the one to set there",
-     WRONG, false, {"clients by suffix", "suffix", "sum(clients)", 0},
-     {"suffixes", OF_SUFFIX, WRONG_ROWS, "n.row",
-      WRONG_FIELDS, "clients", wrong_columns, WRONG_FOOT}},
+     "suffixes", OF_SUFFIX, WRONG_ROWS, "n.row", WRONG_FIELDS, "clients DESC", WRONG_COLUMNS,
+     .foot = WRONG_FOOT, .bars = {"clients by suffix", "suffix", "sum(clients)", 0}, .make = WRONG},
     {"stuck", "clients that ask every two hours, for more than a day: they do not activate",
-     NULL, false, {"clients by network", "net(address)", "count(*)", 0},
-     {"clients", OF_CLIENT, CLIENTS_WHERE(IS_STUCK), "n.id",
-      STUCK_FIELDS, "last_asked", audit_client_columns, STUCK_FOOT}},
+     "clients", OF_CLIENT, CLIENTS_WHERE(IS_STUCK), "n.id", STUCK_FIELDS,
+     "last_asked DESC", AUDIT_CLIENT_COLUMNS, .foot = STUCK_FOOT,
+     .bars = {"clients by network", "net(address)", "count(*)", 0}},
     {"silent", "clients that asked before, and not in the last 30 days",
-     NULL, false, {"clients by the month of their last question", MONTH("last_asked"), "count(*)", 0},
-     {"clients", OF_CLIENT, CLIENTS_WHERE(IS_SILENT), "n.id",
-      AUDIT_CLIENTS(SQL_ISO), "last_asked", audit_client_columns, SILENT_FOOT}},
+     "clients", OF_CLIENT, CLIENTS_WHERE(IS_SILENT), "n.id",
+     AUDIT_CLIENTS(SQL_MS, SQL_ISO), "last_asked DESC", AUDIT_CLIENT_COLUMNS, .foot = SILENT_FOOT,
+     .bars = {"clients by the month of their last question", MONTH("last_asked"), "count(*)", 0}},
     {"weekly", "clients that ask every seven days: activated, and renewing",
-     NULL, false, {"clients by network", "net(address)", "count(*)", 0},
-     {"clients", OF_CLIENT, CLIENTS_WHERE(IS_WEEKLY), "n.id",
-      AUDIT_CLIENTS(SQL_ISO), "last_asked", audit_client_columns, WEEKLY_FOOT}},
+     "clients", OF_CLIENT, CLIENTS_WHERE(IS_WEEKLY), "n.id",
+     AUDIT_CLIENTS(SQL_MS, SQL_ISO), "last_asked DESC", AUDIT_CLIENT_COLUMNS, .foot = WEEKLY_FOOT,
+     .bars = {"clients by network", "net(address)", "count(*)", 0}},
     {"unapproved", "KMS hosts that the real DNS names and the policy does not approve",
-     NULL, false, {"clients by host", "target", "sum(clients)", 0},
-     {"targets", OF_TARGET, HOSTS_WHERE("unapproved>0"), "n.id",
-      AUDIT_TARGETS, "clients", audit_target_columns, UNAPPROVED_FOOT}},
+     "targets", OF_TARGET, HOSTS_WHERE("unapproved>0"), "n.id", TARGETS, "clients DESC", TARGET_COLUMNS,
+     .foot = UNAPPROVED_FOOT, .bars = {"clients by host", "target", "sum(clients)", 0}},
     {"publishers", "machines that try to publish a KMS host (UPDATE), or prepare to (SOA)",
-     PUBLISHERS, true, {"questions by machine", "address", "sum(questions)", 0},
-     {"publishers", OF_CLIENT | OF_SUFFIX, "publisher n", "n.rowid",
-      PUBLISHER_FIELDS, "last_asked", publisher_columns, PUBLISHERS_FOOT}},
+     "publishers", OF_CLIENT | OF_SUFFIX, "publisher n", "n.rowid", "n.*", "last_asked DESC",
+     PUBLISHER_COLUMNS, .foot = PUBLISHERS_FOOT, .make = PUBLISHERS, .asks_policy = true,
+     .bars = {"questions by machine", "address", "sum(questions)", 0}},
     {"leaks", "internal suffixes that are sent to a public server",
-     NULL, false, {"clients by suffix", "suffix", "sum(clients)", 0},
-     {"suffixes", OF_SUFFIX, LEAK_ROWS, "n.id",
-      LEAK_FIELDS, "clients", leak_columns, LEAK_FOOT}},
+     "suffixes", OF_SUFFIX, LEAK_ROWS, "n.id", LEAK_FIELDS, "clients DESC", LEAK_COLUMNS,
+     .foot = LEAK_FOOT, .bars = {"clients by suffix", "suffix", "sum(clients)", 0}},
     {"thresholds", "how many clients each host was given to in 30 days: it needs 25, or 5 servers",
-     GIVEN, false, {"clients by host, in 30 days", "target", "sum(clients)", 25},
-     {"targets", OF_TARGET, HOSTS_WHERE("delivered>0 AND name<>'(other)'"), "n.id",
-      THRESHOLD_FIELDS, "clients", threshold_columns, THRESHOLD_FOOT}},
+     "targets", OF_TARGET, HOSTS_WHERE("delivered>0 AND name<>'(other)'"), "n.id",
+     THRESHOLD_FIELDS, "clients DESC", THRESHOLD_COLUMNS, .foot = THRESHOLD_FOOT,
+     .bars = {"clients by host, in 30 days", "target", "sum(clients)", 25}, .make = GIVEN},
     {"shadow", "what the rules in shadow would change, and for how many",
-     NULL, true, {"suffixes by rule", "rule", "sum(suffixes)", 0},
-     {"rules", OF_RULE, SHADOW_ROWS, "n.id",
-      SHADOW_FIELDS, "clients", shadow_columns, SHADOW_FOOT}},
+     "rules", OF_RULE, SHADOW_ROWS, "n.id", SHADOW_FIELDS, "clients DESC", SHADOW_COLUMNS,
+     .foot = SHADOW_FOOT, .bars = {"suffixes by rule", "rule", "sum(suffixes)", 0},
+     .asks_policy = true},
 };
 /* clang-format on */
 
-static const struct column count_columns[] = {
-    {"report", NULL, COLUMN_TEXT, 0},
-    {"rows", NULL, COLUMN_NUMBER, 0},
-    {"help", "WHAT IT LISTS", COLUMN_TEXT, 0},
-    {0},
-};
-
-static const struct report *find_report(const char *name)
+/* Its tables, from the whole audit or from what the filters let pass. own: what all reports that are
+ * asked for can answer. What some ask of the policy: the addresses of pools' hosts, and what each rule
+ * gives; nothing while there is no policy. */
+static void make_report(struct audit *a, const struct audit_list *r, unsigned own)
 {
-    for (size_t i = 0; i < ARRAY_LEN(reports); i++)
-        if (strcmp(reports[i].name, name) == 0)
-            return &reports[i];
-    return NULL;
-}
-
-/* The addresses of pools' hosts, and what each rule gives; nothing while there is no policy. */
-static int add_policy(struct ctl *c, json_t *facts)
-{
-    char *text = ctl_text("%s/policy/data.mdb", c->settings->server.state_dir);
-    char ip[ADDR_TEXT], host[HOST_TEXT];
+    char ip[ADDR_TEXT], host[HOST_TEXT], *path;
+    json_t *facts = json_array();
     struct policy p = {0};
-    int code = access(text, F_OK) == 0 ? policy_read(c, &p, NULL) : 0;
 
-    free(text);
-    for (size_t i = 0; i < p.n_rules; i++) {
-        const struct policy_pool *pool = policy_find(&p, POLICY_POOL, p.rules[i].pool);
-        FILE *f = ctl_open(&text);
-
-        for (size_t k = 0; pool && k < pool->n; k++) /* it begins as an approved host */
-            fprintf(f, "%s%s", k > 0 ? " " : "",
-                    policy_member_print(POLICY_APPROVED, &pool->hosts[k], host));
-        ctl_close(f);
-        json_array_append_new(facts, json_pack("[s+,s]", "gives ", p.rules[i].name, text));
-        free(text);
-    }
+    audit_narrow(a, own);
+    path = ctl_text("%s/policy/data.mdb", a->c->settings->server.state_dir);
+    if (r->asks_policy && !a->has_policy && a->code == 0 && access(path, F_OK) == 0)
+        a->code = policy_read(a->c, NULL, &p, NULL);
+    free(path);
     for (size_t i = 0; i < p.n_pools; i++)
-        for (size_t k = 0; k < p.pools[i].n; k++)
-            for (int j = 0; j < p.pools[i].hosts[k].n_addresses; j++)
-                json_array_append_new(
-                    facts,
-                    json_pack("[s,s]", "host", addr_print(&p.pools[i].hosts[k].addresses[j], ip)));
+        for (size_t k = 0; k < p.pools[i].n; k++) {
+            const struct policy_host *h = &p.pools[i].hosts[k];
+
+            for (int j = 0; j < h->n_addresses; j++)
+                json_array_append_new(facts,
+                                      json_pack("[s,s]", "host", addr_print(&h->addresses[j], ip)));
+            for (size_t n = 0; n < p.n_rules; n++) /* it begins as an approved host */
+                if (strcasecmp(p.rules[n].pool, p.pools[i].name) == 0)
+                    json_array_append_new(facts,
+                                          json_pack("[s+,s]", "gives ", p.rules[n].name,
+                                                    policy_member_print(POLICY_APPROVED, h, host)));
+        }
+    a->has_policy = a->has_policy || r->asks_policy;
     policy_fini(&p);
-    return code;
-}
-
-/* Its tables, from the whole audit or from what the filters let pass; with what reports look up
- * beside it, the time, the zones with a route of their own, the policy. own: what all reports that are asked
- * for can answer. */
-static int make_report(struct audit *a, const struct report *r, unsigned own)
-{
-    const uint64_t now = a->until_ms > 0 ? a->until_ms : a->c->now.wall_ms;
-    const struct settings *s = a->c->settings;
-    json_t *facts = json_pack("[[s,I]]", "now", (json_int_t)now);
-    char zone[NAME_TEXT], *text;
-    int code = audit_narrow(a, own);
-
-    for (int i = 0; i < s->n_routes; i++)
-        json_array_append_new(facts,
-                              json_pack("[s,s]", "zone", name_print(&s->routes[i].zone, zone)));
-    if (code == 0 && r->asks_policy)
-        code = add_policy(a->c, facts);
-    text = json_dumps(facts, 0);
-    if (code == 0)
-        code = audit_run(a, NULL,
-                         "DELETE FROM asked WHERE option IN('now','zone','host') OR option LIKE "
-                         "'gives %%';DROP VIEW IF EXISTS seen;"
-                         "CREATE TEMP VIEW seen AS SELECT * FROM event%s",
-                         a->narrowed ? " WHERE id IN(SELECT id FROM picked)" : "");
-    if (code == 0)
-        code = audit_code(
-            a,
-            audit_query(a->store, "INSERT INTO asked SELECT value->>0,value->>1 FROM json_each(?)",
-                        text, NULL));
-    free(text);
-    json_decref(facts);
-    return code == 0 && r->make != NULL ? audit_run(a, NULL, "%s", r->make) : code;
+    audit_take(a, AUDIT_TAKE_ASKED, facts);
+    audit_run(a, NULL, "%s", r->make ? r->make : "");
 }
 
 int audit_report(struct audit *a, const char *name, json_t *rows)
 {
-    const struct report *r = find_report(name);
-    int code = make_report(a, r, r->list.own);
+    const struct audit_list *r = lists + LISTS;
 
-    return code == 0 ? audit_rows(a, &r->list, -1, rows) : code;
+    while (strcmp(r->name, name) != 0)
+        r++;
+    make_report(a, r, r->own);
+    return audit_rows(a, r, -1, rows);
 }
 
 /* How many rows each report has. */
-static int count_reports(struct audit *a, json_t *rows)
+static void count_reports(struct audit *a)
 {
-    int code = 0;
+    static const struct audit_bars all = {NULL, "''", "count(*)", 0};
 
-    for (size_t i = 0; i < ARRAY_LEN(reports) && code == 0; i++) {
-        const struct report *r = &reports[i];
+    for (size_t i = LISTS; i < ARRAY_LEN(lists); i++) {
+        const struct audit_list *r = &lists[i];
         json_t *found = json_array(), *n;
 
-        code = make_report(a, r, 0);
-        if (code == 0)
-            code = audit_bars(a, &r->list, "''", "count(*)", found);
+        make_report(a, r, 0);
+        audit_bars(a, r, &all, found);
         n = json_object_get(json_array_get(found, 0), "value");
-        json_array_append_new(rows, json_pack("{s:s,s:I,s:s}", "report", r->name, "rows",
-                                              json_integer_value(n), "help", r->help));
+        json_array_append_new(a->rows, json_pack("{s:s,s:I,s:s}", "report", r->name, "rows",
+                                                 json_integer_value(n), "help", r->help));
         json_decref(found);
-        ctl_progress(a->c, "reports", i + 1, ARRAY_LEN(reports));
+        ctl_progress(a->c, i + 1, ARRAY_LEN(lists));
     }
-    return code;
 }
 
+/* clang-format off */
+/* A page for a mailbox or a printer: one file that loads nothing, without script. Colours are in its
+ * style alone, as variables, so that dark and print are a few lines of it. */
+#define STYLE \
+    ":root{--paper:#fff;--ink:#1b2129;--soft:#5a6571;--line:#d8dde3;--bar:#2f6db0;--mark:#b4462f}\n" \
+    "@media(prefers-color-scheme:dark){:root{--paper:#14181d;--ink:#e4e8ec;--soft:#9aa5b1;--line:#313942;--bar:#6aa5de;--mark:#e58b72}}\n" \
+    "body{margin:2rem auto;max-width:72rem;padding:0 1rem;background:var(--paper);color:var(--ink);font:15px/1.45 system-ui,sans-serif}\n" \
+    "h1{font-size:1.5rem;margin:0}h2{font-size:1.15rem;margin:2.2rem 0 .2rem}p{margin:.3rem 0;color:var(--soft)}a{color:inherit}\n" \
+    "svg{width:100%;max-width:46rem;height:auto;display:block;margin:.8rem 0}svg text{fill:var(--ink);font-size:12px}\n" \
+    "svg rect{fill:var(--bar)}svg line{stroke:var(--mark);stroke-dasharray:4 3}\n" \
+    ".wide{overflow-x:auto}table{border-collapse:collapse;font-size:13px;margin:.8rem 0}th{font-weight:600;white-space:nowrap}\n" \
+    "th,td{text-align:left;vertical-align:top;padding:.25rem .9rem .25rem 0;border-bottom:1px solid var(--line);overflow-wrap:anywhere}\n" \
+    ".n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}\n" \
+    "@media print{:root{--paper:#fff;--ink:#000;--soft:#444;--line:#bbb;--bar:#555;--mark:#000}body{margin:0;max-width:none;font-size:10pt}" \
+    "table{font-size:8pt}.wide{overflow:visible}thead{display:table-header-group}tr,svg{break-inside:avoid}h2{break-after:avoid}}\n"
+#define HEAD \
+    "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n" \
+    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n<meta name=\"color-scheme\" content=\"light dark\"/>"
+/* clang-format on */
+static const struct ctl_row page_rows[] = {
+    {NULL, NULL,
+     "<title>{title:html}</title>\n</head>\n<body>\n<h1>{title:html}</h1>\n<p>{below:html}</p>"},
+    {NULL, NULL,
+     "[{?reports}<table>\n<thead><tr><th>REPORT</th><th class=\"n\">ROWS</th><th>WHAT IT "
+     "LISTS</th></tr></thead>\n<tbody>]"},
+    {NULL, "reports",
+     "<tr><td><a href=\"#{report}\">{report}</a></td><td "
+     "class=\"n\">{rows}</td><td>{help:html}</td></tr>"},
+    {NULL, NULL, "[{?reports}</tbody></table>]"},
+    {0},
+};
 /* The most of a report as bars, its first rows, and what it cannot know. */
-static int print_section(struct audit *a, const struct report *r, unsigned own)
-{
-    const long long limit = a->limit != 0 ? a->limit : PAGE_LIMIT;
-    json_t *bars = json_array(), *rows = json_array();
-    int code = make_report(a, r, own);
-    char *text;
-
-    if (code == 0)
-        code = audit_bars(a, &r->list, r->bars.label, r->bars.value, bars);
-    if (code == 0)
-        code = audit_rows(a, &r->list, limit, rows);
-    if (code == 0) {
-        text = ctl_text("<h2 id=\"%s\">", r->name);
-        html_element(text, r->name, "</h2>");
-        free(text);
-        html_element("<p>", r->help, "</p>");
-        text = ctl_text("%s: %s", r->name, r->bars.title);
-        html_bars(text, bars, r->bars.mark);
-        free(text);
-        html_table(a->c, r->list.columns, rows, false);
-        if ((long long)json_array_size(rows) == limit)
-            html_element("<p>These are the first rows; ", "waymarkctl audit report --csv",
-                         " prints all.</p>");
-        html_element("<p>", r->list.foot, "</p>");
-    }
-    json_decref(bars);
-    json_decref(rows);
-    return code;
-}
+static const struct ctl_row section_rows[] = {
+    {NULL, NULL, "<h2 id=\"{name}\">{name}</h2>\n<p>{help:html}</p>"},
+    {NULL, "last", "<svg viewBox=\"0 0 720 {height}\" role=\"img\" aria-label=\"{title}\">"},
+    {NULL, "bars",
+     "<g><title>{label:html}</title><text x=\"222\" y=\"{base}\" "
+     "text-anchor=\"end\">{short:html}</text>"
+     "<rect x=\"230\" y=\"{top}\" width=\"{width}\" height=\"14\"/><text x=\"{beside}\" "
+     "y=\"{base}\">{value}</text></g>"},
+    {NULL, "last", "[<line x1=\"{goal}\" x2=\"{goal}\" y1=\"0\" y2=\"{height}\"/>]</svg>"},
+    {NULL, NULL, "[{?rows}<div class=\"wide\"><table>|<p>None.</p>]"},
+    {0},
+};
+static const struct ctl_row foot_rows[] = {
+    {NULL, NULL, "[{?rows}</tbody></table></div>]"},
+    {NULL, NULL,
+     "[{?more}<p>These are the first rows; waymarkctl audit report --csv prints all.</p>]"},
+    {NULL, NULL, "<p>{foot:html}</p>"},
+    {0},
+};
 
 /* One report, or (NULL) all with their numbers first. */
-static int print_page(struct audit *a, const struct report *r)
+static void print_page(struct audit *a, const struct audit_list *only)
 {
-    const uint64_t now = a->until_ms > 0 ? a->until_ms : a->c->now.wall_ms;
-    char time[NUMBER_TEXT],
-        *title = ctl_text("KMS discovery: %s", a->c->settings->server.name),
-        *below = ctl_text("%s, as of %s, from the audit of waymarkd", r ? r->name : "all reports",
-                          time_print_local(now, time));
-    json_t *counts = json_array();
-    int code = r ? 0 : count_reports(a, counts);
+    const struct audit_list *r = only ? only : lists + LISTS;
+    const struct audit_list *end = only ? only + 1 : lists + ARRAY_LEN(lists);
+    const long long limit = a->limit != 0 ? a->limit : PAGE_LIMIT;
+    char time[NUMBER_TEXT];
+    json_t *page;
 
-    if (code == 0) {
-        html_begin(title, below);
-        if (r == NULL)
-            html_table(a->c, count_columns, counts, true);
-        for (size_t i = 0; i < ARRAY_LEN(reports) && code == 0; i++)
-            if (r == NULL || r == &reports[i])
-                code = print_section(a, &reports[i], r ? r->list.own : 0);
-        html_element("", "", "</body>\n</html>");
+    if (only == NULL)
+        count_reports(a);
+    if (a->code != 0)
+        return;
+    page = json_pack("{s:o,s:o,s:O}", "title",
+                     json_sprintf("KMS discovery: %s", a->c->settings->server.name), "below",
+                     json_sprintf("%s, as of %s, from the audit of waymarkd",
+                                  only ? only->name : "all reports",
+                                  time_print_local(a->now_ms, time)),
+                     "reports", a->rows);
+    puts(HEAD "\n<style>\n" STYLE "</style>");
+    ctl_show(page, page_rows);
+    json_decref(page);
+    for (; r < end; r++) {
+        json_t *bars = json_array(), *rows = json_array(), *section, *last;
+
+        make_report(a, r, only ? r->own : 0);
+        audit_bars(a, r, &r->bars, bars);
+        audit_rows(a, r, limit, rows);
+        last = json_array_get(bars, json_array_size(bars) - 1);
+        json_object_set_new(last, "title", json_sprintf("%s: %s", r->name, r->bars.title));
+        section = json_pack("{s:s,s:s,s:s,s:b,s:O*,s:o,s:o}", "name", r->name, "help", r->help,
+                            "foot", r->foot, "more", (long long)json_array_size(rows) == limit,
+                            "last", last, "bars", bars, "rows", rows);
+        if (a->code == 0) {
+            ctl_show(section, section_rows);
+            if (json_array_size(rows) > 0)
+                table_print(a->c, "", r->columns, rows);
+            ctl_show(section, foot_rows);
+        }
+        json_decref(section);
     }
-    json_decref(counts);
-    free(title);
-    free(below);
-    return code;
+    puts("</body>\n</html>");
 }
 
 int report_run(struct ctl *c)
 {
     const bool page = ctl_option(c, "--html") != NULL, table = c->format == FORMAT_TABLE;
-    const char *names[ARRAY_LEN(reports) + 1] = {NULL}, *name = c->argv[0];
-    const struct report *r = name != NULL ? find_report(name) : NULL;
-    json_t *counts;
-    char meant[DIAG_MEANT];
+    const bool is_report = strcmp(c->verb->verb, "report") == 0;
+    const struct audit_list *r = is_report ? lists + LISTS : lists, *end = lists + ARRAY_LEN(lists);
+    const char *name = is_report ? c->argv[0] : c->verb->verb;
+    char meant[DIAG_MEANT] = "";
+    unsigned nearest = 0;
     struct audit a;
-    int code;
 
-    for (size_t i = 0; i < ARRAY_LEN(reports); i++)
-        names[i] = reports[i].name;
-    if (name != NULL && r == NULL)
-        return ctl_fail(EXIT_USAGE,
-                        "audit report %s: no such report%s (waymarkctl audit report lists them)",
-                        name, diag_meant(name, names, meant));
+    for (; name && r < end && strcmp(r->name, name) != 0; r++)
+        diag_nearer(name, r->name, &nearest, meant);
+    if (r == end)
+        return ctl_misused("audit report %s: no such report%s (waymarkctl audit report lists them)",
+                           name, meant);
     if (page && !table)
-        return ctl_fail(EXIT_USAGE, "--html, --json and --csv exclude each other");
-    counts = json_array();
-    code = audit_begin(&a, c, r != NULL ? r->list.columns : NULL, NULL);
-    if (code == 0 && page)
-        code = print_page(&a, r);
-    else if (code == 0 && r != NULL && (code = make_report(&a, r, r->list.own)) == 0)
-        code = audit_print(&a, &r->list, a.limit != 0 ? a.limit : table ? REPORT_LIMIT : -1);
-    else if (code == 0 && (code = count_reports(&a, counts)) == 0)
-        table_print(c, "reports", count_columns, counts);
-    json_decref(counts);
-    audit_end(&a);
-    return code;
+        return ctl_misused("--html, --json and --csv exclude each other");
+    audit_begin(&a, c, name ? r->columns : NULL);
+    if (page) {
+        c->format = FORMAT_HTML;
+        print_page(&a, name ? r : NULL);
+    } else if (name) {
+        make_report(&a, r, r->own);
+        audit_print(&a, r, a.limit != 0 ? a.limit : table && is_report ? REPORT_LIMIT : -1);
+    } else {
+        count_reports(&a);
+        if (a.code == 0)
+            table_print(c, "reports", COUNT_COLUMNS, a.rows);
+    }
+    return audit_end(&a);
 }

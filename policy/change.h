@@ -10,10 +10,9 @@
 #ifndef POLICY_CHANGE_H
 #define POLICY_CHANGE_H
 
-#include "base/arena.h"
-#include "policy/history.h"
-#include "policy/model.h"
+#include "policy/records.h"
 
+enum { HISTORY_MOST = 64 << 20 }; /* octets of old values that the tool keeps */
 enum change_verb {
     CHANGE_HEAD,   /* the rule becomes this one, but keeps the suffixes that it has */
     CHANGE_SET,    /* the object becomes this one, with these members */
@@ -48,7 +47,7 @@ struct policy_change {
     struct policy_log_entry log; /* time, author, claimed, reason */
     uint64_t history_ms;         /* older entries go; 0: none */
     uint64_t history_bytes;      /* of old values that are kept at most; 0: none are */
-    void (*progress)(void *context, size_t done, size_t all); /* of suffixes; or NULL */
+    void (*progress)(const void *context, size_t done, size_t all); /* of suffixes; or NULL */
     void *context;
     bool bound; /* to this serial: */
     uint64_t if_serial;
@@ -62,11 +61,14 @@ struct policy_change {
     uint64_t digest;
     struct arena *arena; /* of what the list borrows; the caller may set it and use it */
     /* The transaction. */
-    struct store_txn *txn; /* NULL: none; one writer at a time, in all processes */
-    uint64_t serial;       /* before the change; behind a commit the present one */
-    bool changed;          /* a commit has written something */
-    bool networks_moved;
-    struct history history;
+    struct store_txn *txn;      /* NULL: none; one writer at a time, in all processes */
+    uint64_t serial;            /* before the change; behind a commit the present one */
+    bool changed;               /* a commit has written something */
+    uint64_t kept, kept_before; /* octets of old values since ever, and before the change */
+    struct writer run; /* keys of suffixes that are kept, until they are enough for a record */
+    uint8_t run_octets[32000];
+    bool run_was_there;
+    bool unkept;        /* it takes away more than is kept: no policy before it can be restored */
     size_t done, to_do; /* suffixes of the list */
 };
 
@@ -83,14 +85,12 @@ void policy_change_fini(struct policy_change *);
 /* 0; -ESTALE it is bound to another serial; -errno. Waits for another writer. */
 int policy_change_begin(struct policy_change *, struct store *);
 void policy_change_abort(struct policy_change *); /* without a transaction: nothing */
-/* Writes serial, log entry and digest, and commits with a sync. When nothing
- * differed, nothing is written, and the serial stays. The transaction is gone
- * either way. -E2BIG: an address would be in more than 16 networks. */
+/* Writes serial, log entry and digest, and commits with a sync. When nothing differed, nothing is
+ * written, and the serial stays. The transaction is gone either way. */
 int policy_change_commit(struct policy_change *);
 
-/* Does what the list says: networks and pools go last. The first row that must be refused, of a
- * file each of them, is told in d and does nothing; others are done: the caller aborts. The first
- * refusal:
+/* Does what the list says, in its order. The first row that must be refused, of a file each of
+ * them, is told in d and does nothing; others are done: the caller aborts. The first refusal:
  * -EINVAL   by the checks of model.h, or a network without a prefix;
  * -ENOENT   what is to go is not there, or a network or pool that a rule names;
  * -EBUSY    a network or pool is to go that a rule uses; d has a line for each;
@@ -107,11 +107,16 @@ const char *policy_meant(const struct policy *, struct store_txn *, enum policy_
 /* Each network and pool that the rules of a policy name is in it. 0; -EINVAL told. */
 int policy_references(const struct policy *, struct diags *d);
 
-/* All of that at once: the store's policy becomes this one, in a transaction of its own. */
-int policy_change_put(struct store *, struct policy_change *, const struct policy *,
-                      struct diags *d);
-
 /* Makes `summary` of the log entry say this (adds, "; " between). */
 void policy_change_note(struct policy_change *, const char *text);
+
+/* Adds to the list, inside the transaction, what makes the policy what it was at that serial: it
+ * costs what the changes since then cost. 0; -ERANGE: *oldest is the oldest serial that can be
+ * restored, and the present one is the newest; -errno. */
+int restore_list(struct policy_change *, uint64_t serial, uint64_t *oldest);
+/* A store that is nowhere, as store_open_nowhere(), with this policy; or (NULL) a copy of `from`
+ * that was changed back to that serial, and its log, too. Errors as above. */
+int policy_open_nowhere(struct store **out, const char *folder, const struct policy *,
+                        struct store *from, uint64_t serial, uint64_t *oldest);
 
 #endif

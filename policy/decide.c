@@ -16,9 +16,6 @@
 
 #include <strings.h>
 
-#include "base/number.h"
-#include "base/str.h"
-
 /* --- one question on its way through the index ----------------------------
 
      s example. corp. 0 rule       corp.example
@@ -147,7 +144,7 @@ static void remember(struct walk *w, const struct candidate *c, const struct suf
         memmove(&t[i], &t[i + 1], (w->n_trials - i) * sizeof *t);
     }
     str_init(&why, trial.why, sizeof trial.why);
-    if (near != NULL) {
+    if (near) {
         trial.class = TRIAL_NEAR;
         trial.best.scope = 0;
         str_addf(&why, "has %s, which covers %s", suffix_print(near, text),
@@ -199,7 +196,7 @@ static bool meet(struct walk *w, const struct suffix *at, struct store_bytes rul
     }
     c.in_network |= first < client->n_networks;
     c.best.scope = first < client->n_networks ? client->prefixes[first].len : -1;
-    if (w->decision != NULL)
+    if (w->decision)
         remember(w, &c, matches ? NULL : at);
     if (!matches || !c.in_network || c.mode == MODE_OFF)
         return true;
@@ -357,7 +354,7 @@ static struct result find_result(const struct policy_match *m, int shadow,
     }
     /* Nothing left: as if nothing were there. A pass rule would pass just
      * that, which is what the filter rule delivers. */
-    if (r.rule.action == ACTION_FILTER && none_left && again->name.data != NULL &&
+    if (r.rule.action == ACTION_FILTER && none_left && again->name.data &&
         rule_read(&other, &again->value) && other.action != ACTION_PASS) {
         r.best = again;
         r.rule = other;
@@ -380,8 +377,7 @@ int policy_is_approved(struct policy_reader *r, const struct name *target, uint1
     key_make(&k, TABLE_APPROVED, &(struct key_parts){.domain = target, .number = port});
     if (k.len == 0) /* longer than any */
         return 0;
-    rc = store_step(r->txn, STORE_SEEK, &k, k.len, &record);
-    for (; rc == 0; rc = store_step(r->txn, STORE_NEXT, &k, k.len, &record)) {
+    STORE_EACH(rc, r->txn, &k, &record) {
         if (pool == NULL || record.key.len == k.len) /* listed by its name */
             return 1;
         if (!record_name(name, record.key.data + k.len, record.key.len - k.len))
@@ -425,7 +421,7 @@ static int decide(struct policy_reader *r, const struct policy_ask *ask,
     if (result.outcome != 0)
         out->outcome = result.outcome;
     out->reason = ask->limit == MODE_OFF ? REASON_OFF : result.reason;
-    if (result.best != NULL) {
+    if (result.best) {
         (void)record_name(out->rule, result.best->name.data, result.best->name.len);
         out->action = result.rule.action;
         out->ttl = result.rule.ttl;
@@ -445,7 +441,7 @@ static int decide(struct policy_reader *r, const struct policy_ask *ask,
         return 0;
     result = find_result(m, BEST_SHADOW, ask, real, out);
     out->would.outcome = result.outcome;
-    if (result.best != NULL)
+    if (result.best)
         (void)record_name(out->would.rule, result.best->name.data, result.best->name.len);
     return 0;
 }
@@ -507,43 +503,6 @@ bool policy_is_host_address(struct policy_reader *r, const struct addr *addr)
     key_make(&k, TABLE_ADDRESS, &(struct key_parts){.ip = addr->ip});
     store_guarded(rc, r->txn, store_step(r->txn, STORE_SEEK, &k, k.len, &record));
     return rc == 0;
-}
-
-/* Length, and first and last octet of the first label: a hash of all of the name would cost
- * each negative answer more than the look-ups that it spares. */
-static unsigned host_bit(const struct name *n)
-{
-    return (n->len + 64u * n->data[n->labels > 0] + 8u * n->data[n->data[0]]) % FILTER_BITS;
-}
-
-/* When there are too many hosts, or one is damaged, the filter lets every name through. */
-static int read_filter(struct policy_reader *r)
-{
-    const struct store_key table = {1, {TABLE_HOST}};
-    struct filter *f = &r->hosts;
-    struct store_record record;
-    struct policy_key host;
-    int rc, n = 0;
-
-    *f = (struct filter){.state = 0};
-    STORE_EACH(rc, r->txn, &table, &record) {
-        if (n++ == FILTER_MAX || !key_read(&record.key, &host))
-            break;
-        filter_add(f, host_bit(&host.suffix.name));
-    }
-    if (rc != -ENOENT)
-        memset(f->bits, 0xff, sizeof f->bits);
-    f->state = store_state(r->txn); /* not before: a fault may end the reading anywhere */
-    return 0;
-}
-
-bool policy_may_be_host(struct policy_reader *r, const struct name *name)
-{
-    int rc = 0;
-
-    if (UNLIKELY(r->hosts.state != store_state(r->txn)))
-        store_guarded(rc, r->txn, read_filter(r));
-    return rc == 0 && filter_has(&r->hosts, host_bit(name));
 }
 
 size_t policy_explain(struct policy_reader *r, const struct policy_ask *ask,

@@ -9,7 +9,7 @@
 #define POLICY_DECIDE_H
 
 #include "policy/records.h"
-#include "wire/reply_read.h"
+#include "wire/reply.h"
 
 struct policy_ask {
     const struct name *qname; /* folded; a discovery name, or a host whose addresses are sought */
@@ -85,9 +85,6 @@ void policy_decide(struct policy_reader *, const struct policy_ask *, const stru
 int policy_is_approved(struct policy_reader *, const struct name *target, uint16_t port,
                        struct policy_pool *);
 
-/* May a pool give the address of a host of this name? False is certain, and almost free. */
-bool policy_may_be_host(struct policy_reader *, const struct name *);
-
 /* Every rule that matters for an explanation of the decision, in the order of trial, then
  * those that may not act (other network, not valid now, off) and the near misses (a parent of
  * the name). What is damaged is left out: the decision says so. How many. */
@@ -99,14 +96,6 @@ struct policy_trial {
 };
 size_t policy_explain(struct policy_reader *, const struct policy_ask *,
                       const struct policy_decision *, struct policy_trial *out, size_t max);
-
-/* --- advice.c: a decision in words; whether there is a store that it was made from. Returns out. */
-enum { POLICY_SAYING = 256, POLICY_HINT = SUFFIX_TEXT + 2 * POLICY_NAME };
-const char *policy_decision_say(const struct policy_decision *, bool has_store,
-                                char out[POLICY_SAYING]);
-/* The shortest command that would fill this name for this client; NULL when none would. */
-const char *policy_hint(const struct policy_ask *, const struct policy_decision *,
-                        const struct policy_trial *, size_t n, char out[POLICY_HINT]);
 
 /* Is this one of the addresses that pools give for their hosts? One look-up; false when what
  * would tell is damaged. */

@@ -10,11 +10,8 @@
 
 #include <errno.h>
 #include <fnmatch.h>
-#include <stdlib.h>
 
-#include "base/number.h"
-#include "base/str.h"
-#include "wire/present.h"
+#include "wire/message.h"
 #include "wire/types.h"
 
 const char *const choice_names[CHOICES + 1] = {"all", "pin", NULL};
@@ -24,7 +21,7 @@ const char *const action_names[ACTIONS + 1] = {"fill", "replace", "filter", "den
 const struct policy_action_row policy_actions[ACTIONS] = {
     /* verb, deed, outcome, has_pool, when, other, when_wrong, ede */
     {"fills", "fills from pool ", OUTCOME_FILLED, true, WORD_MISSING, WORD_MISSING | WORD_FAILED,
-     "when: [missing] or when: [missing, failed]", EDE_SYNTHESIZED},
+     "when: [missing] or when: [missing, failed]; to hide an answer use action replace", EDE_SYNTHESIZED},
     {"replaces", "replaces the real answer by pool ", OUTCOME_REPLACED, true, WORD_ALL, WORD_UNAPPROVED,
      "no when (every verdict) or when: [unapproved]", EDE_FORGED},
     {"filters", "removes the targets that are not approved", OUTCOME_FILTERED, false, WORD_UNAPPROVED, 0,
@@ -74,10 +71,10 @@ const char *suffix_parse(struct suffix *out, const char *text)
         return NULL;
     }
     text += below ? 2 : 0;
-    for (size_t i = 0; i < ARRAY_LEN(whole) && strchr("_vV", text[0]) != NULL; i++)
+    for (size_t i = 0; i < ARRAY_LEN(whole) && strchr("_vV", text[0]); i++)
         if (fnmatch(whole[i][0], text, FNM_CASEFOLD | FNM_EXTMATCH) == 0)
             return whole[i][1];
-    if (strpbrk(text, " \t\r\n") != NULL)
+    if (strpbrk(text, " \t\r\n"))
         return "has a blank in it";
     if (text[0] == '.')
         return "begins with a dot; *.corp.example is every name below corp.example";
@@ -87,7 +84,7 @@ const char *suffix_parse(struct suffix *out, const char *text)
     if (s.name.len > NAME_MAX_WIRE - 12 - (below ? 2 : 0))
         return "is too long: with _vlmcs._tcp in front a name has at most 255 octets";
     for (size_t at = 0; s.name.data[at] != 0; at += 1 + s.name.data[at])
-        if (memchr(&s.name.data[at + 1], '*', s.name.data[at]) != NULL)
+        if (memchr(&s.name.data[at + 1], '*', s.name.data[at]))
             return "has a * that is not the whole first label; write *.corp.example, or * alone";
     name_fold(&s.name);
     *out = s;
@@ -140,18 +137,18 @@ struct suffix *suffix_keep(struct arena *a, const struct suffix *s)
     size_t size = offsetof(struct suffix, name.data) + s->name.len;
     struct suffix *kept = arena_alloc(a, size);
 
-    return kept != NULL ? memcpy(kept, s, size) : NULL;
+    return kept ? memcpy(kept, s, size) : NULL;
 }
 
-int policy_rule_add(struct policy *p, struct policy_rule *r, const struct suffix *s)
+int policy_rule_add(struct arena **a, struct policy_rule *r, const struct suffix *s)
 {
     struct suffix **list = policy_list_add(r->suffixes, r->n_suffixes, sizeof *list);
 
-    if (list != NULL)
+    if (list)
         r->suffixes = list;
-    if (p->kept == NULL)
-        p->kept = arena_new();
-    if (list == NULL || p->kept == NULL || (list[r->n_suffixes] = suffix_keep(p->kept, s)) == NULL)
+    if (*a == NULL)
+        *a = arena_new();
+    if (list == NULL || *a == NULL || (list[r->n_suffixes] = suffix_keep(*a, s)) == NULL)
         return -ENOMEM;
     r->n_suffixes++;
     return 0;
@@ -210,7 +207,7 @@ const char *host_parse(struct policy_host *out, const char *text)
         return "is too long";
     head = strsep(&rest, ",");
     colon = strrchr(head, ':');
-    if (colon != NULL && head[0] != '[' && addr_parse(&ip, head, 0) != 0) {
+    if (colon && head[0] != '[' && addr_parse(&ip, head, 0) != 0) {
         *colon = '\0';
         if (number_parse(&v, colon + 1, UINT16_MAX) != 0)
             return "has no valid port behind the colon (1 to 65535)";
@@ -219,7 +216,7 @@ const char *host_parse(struct policy_host *out, const char *text)
         h.port = (uint16_t)v;
     }
     why = host_target_check(head, &h.target);
-    while (why == NULL && rest != NULL && *rest != '\0') {
+    while (why == NULL && rest && *rest != '\0') {
         int option = getsubopt(&rest, options, &value);
 
         if (option < 0 || value == NULL)
@@ -283,7 +280,6 @@ int policy_rule_check(const struct policy_rule *r, struct diags *d)
 {
     const struct policy_action_row *a = &policy_actions[r->action];
     const char *rule = r->name, *word = action_names[r->action], *why;
-    unsigned hides = r->when & (WORD_PRESENT | WORD_UNAPPROVED);
     char text[SUFFIX_TEXT];
     size_t wide = 0;
     int rc = 0;
@@ -296,12 +292,7 @@ int policy_rule_check(const struct policy_rule *r, struct diags *d)
         rc = diags_tell(d,
                         "rule %s: %s delivers no pool; leave the pool out, or use fill or replace",
                         rule, word);
-    if (r->action == ACTION_FILL && hides != 0)
-        rc = diags_tell(d,
-                        "rule %s: fill never hides an answer of the real DNS; for %s use action "
-                        "replace",
-                        rule, hides & WORD_PRESENT ? "present" : "unapproved");
-    else if (r->when != a->when && r->when != a->other)
+    if (r->when != a->when && r->when != a->other)
         rc = diags_tell(d, "rule %s: %s takes %s", rule, word, a->when_wrong);
     if (r->n_networks > POLICY_RULE_NETWORKS)
         rc = diags_tell(d, "rule %s: has more than %d networks", rule, POLICY_RULE_NETWORKS);
@@ -447,7 +438,7 @@ void *policy_list_add(void *list, size_t n, size_t size)
 
     if ((n & (n - 1)) == 0)
         at = realloc(at, (n > 0 ? 2 * n : 1) * size);
-    if (at != NULL)
+    if (at)
         memset(at + n * size, 0, size);
     return at;
 }

@@ -13,13 +13,13 @@
 #include <stdint.h>
 
 #include "base/addr.h"
-#include "base/arena.h"
-#include "base/diag.h"
+#include "base/fields.h"
 #include "wire/kms.h"
 #include "wire/name.h"
 
 /* clang-format off */
-enum { POLICY_NAME = 64, POLICY_COMMENT = 256, POLICY_POOL_HOSTS = 64, POLICY_HOST_ADDRESSES = 8, POLICY_RULE_NETWORKS = 64 };
+enum { POLICY_NAME = 64, POLICY_COMMENT = 256 };
+enum { POLICY_POOL_HOSTS = 64, POLICY_HOST_ADDRESSES = 8, POLICY_RULE_NETWORKS = 64 };
 enum { POLICY_PIN_CLIENTS = 25, POLICY_PIN_MAX = 50 }; /* what a KMS host needs of clients, and keeps */
 enum { POLICY_TTL_DEFAULT = 300, POLICY_TTL_MIN = 30, POLICY_TTL_MAX = 86400 };
 
@@ -41,10 +41,9 @@ struct policy_action_row {
 extern const struct policy_action_row policy_actions[ACTIONS];
 
 /* How a pool is given. Stored: append only. */
-enum policy_choice { CHOICE_ALL, CHOICE_PIN, CHOICES }; /* PIN: one host until enough clients have it */
+enum policy_choice { CHOICE_ALL, CHOICE_PIN, CHOICES }; /* PIN: one until enough have it */
 extern const char *const choice_names[CHOICES + 1];
 
-struct policy_place { unsigned line, column; }; /* in a file, from 1; 0 = none */
 struct policy_host {
     struct name target;   /* folded */
     uint16_t port;        /* as an approved host begins */
@@ -53,13 +52,18 @@ struct policy_host {
     uint8_t n_addresses;
     struct addr addresses[POLICY_HOST_ADDRESSES];
 };
-struct policy_network { char name[POLICY_NAME]; struct prefix *prefixes; size_t n; };
+struct policy_network {
+    char name[POLICY_NAME];
+    struct prefix *prefixes;
+    size_t n;
+};
 struct policy_pool {
     char name[POLICY_NAME];
     bool allow_public;
     enum policy_choice choice;
-    uint8_t pin_clients;  /* clients of a pinned host before others are given, too; 0: POLICY_PIN_CLIENTS */
-    struct policy_host *hosts; size_t n;
+    uint8_t pin_clients;  /* so many have a host before the next is given; 0: POLICY_PIN_CLIENTS */
+    struct policy_host *hosts;
+    size_t n;
 };
 struct policy_approved { struct name target; uint16_t port; };
 struct policy_rule {
@@ -73,9 +77,11 @@ struct policy_rule {
     char pool[POLICY_NAME];     /* "" = none */
     char comment[POLICY_COMMENT];
     bool break_dnssec;          /* the last one */
-    char (*networks)[POLICY_NAME]; size_t n_networks; /* empty: every client; "any" is stored as written */
-    struct suffix **suffixes; size_t n_suffixes;      /* suffix_keep() made them; NULL when only the head is meant */
-    struct policy_place pool_place, network_places[POLICY_RULE_NETWORKS];
+    char (*networks)[POLICY_NAME]; /* none: every client; "any" is stored as written */
+    size_t n_networks;
+    struct suffix **suffixes; /* suffix_keep() made them; NULL when only the head is meant */
+    size_t n_suffixes;
+    unsigned line, column; /* in a file, from 1; 0 = none */
 };
 enum policy_kind { POLICY_NETWORK, POLICY_POOL, POLICY_APPROVED, POLICY_RULE, POLICY_KINDS };
 extern const char *const policy_kind_names[POLICY_KINDS + 1]; /* "network", ..., ended by NULL */
@@ -88,7 +94,7 @@ union policy_object {
 };
 struct policy_test { /* a row of `tests:` of a file */
     unsigned line;
-    struct suffix suffix;     /* not below */
+    struct suffix *suffix;    /* not below */
     struct addr client;
     enum kms_verdict verdict;
     struct name real_host;    /* that the real DNS names; root: an approved one */
@@ -106,6 +112,7 @@ struct policy {
             struct policy_rule *rules; size_t n_rules;
         };
     };
+    uint16_t version; /* of the text form, of one that was read */
     char *file; /* that it was read from, for problems; or NULL */
     struct arena *kept; /* of the suffixes; or NULL: there are none */
     struct policy_test *tests; size_t n_tests;
@@ -126,8 +133,8 @@ bool suffix_is_wide(const struct suffix *); /* `*`, or `*.` above one label: nee
 /* A copy in the arena that takes the octets of its name and no more, since a rule may have a million:
  * it is read, and never copied as a struct. NULL: out of memory. */
 struct suffix *suffix_keep(struct arena *, const struct suffix *);
-/* Puts it behind the others of the rule. 0 or -ENOMEM. */
-int policy_rule_add(struct policy *, struct policy_rule *, const struct suffix *);
+/* Puts a copy behind the others of the rule; without an arena makes one. 0 or -ENOMEM. */
+int policy_rule_add(struct arena **, struct policy_rule *, const struct suffix *);
 
 enum { POLICY_KMS_PORT = 1688, HOST_TEXT = 2048 };
 /* FQDN[:PORT][,priority=N][,weight=N][,address=IP]...[,probe=no] */
@@ -177,5 +184,22 @@ struct policy_list *policy_members_of(enum policy_kind, const void *object);
 void *policy_find(const struct policy *, enum policy_kind, const void *name_or_approved);
 
 const char *policy_approved_parse(struct policy_approved *, const char *text); /* FQDN[:PORT] */
+
+/* --- policy/text.c: policies as text, the YAML form, in and out. */
+
+/* Reads the text form; every problem goes to d with its place. 0, -EINVAL, -ENOMEM. */
+int policy_text_read(struct policy *out, const char *file, const char *text, size_t len,
+                     struct diags *d);
+/* What a rule and a pool consist of, suffixes and hosts first; also options of `policy rule set` and
+ * `policy pool set`. */
+extern const struct field policy_rule_map, policy_pool_map;
+/* The prefixes, hosts and suffixes of an object; the approved hosts of a policy. */
+extern const struct field *const policy_lists[POLICY_KINDS];
+/* Is this field of the rule not its default, so that it is written? */
+bool policy_rule_says(const struct policy_rule *, const struct field *row);
+/* Canonical: equal policies are equal texts. The policy is sorted. */
+int policy_text_write(const struct policy *, FILE *);
+/* RFC 3339, UTC, in seconds. Returns out. */
+const char *policy_time_print(uint64_t wall_ms, char out[NUMBER_TEXT]);
 
 #endif

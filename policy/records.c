@@ -13,15 +13,13 @@
  */
 #include "policy/records.h"
 
-#include <stdlib.h>
-
-enum { RECORD_LOG_MAX = 8192, PRUNE = 1000 };
+#include "base/random.h"
 
 const enum policy_table policy_tables[POLICY_KINDS] = {TABLE_NETWORK, TABLE_POOL, TABLE_LISTED,
                                                        TABLE_RULE};
 
 /* Whose domain a number follows. */
-static const uint8_t numbered[] = {TABLE_LISTED, TABLE_APPROVED, TABLE_RULE_SUFFIX};
+static const uint8_t numbered[] = {TABLE_LISTED, TABLE_APPROVED};
 
 void key_make(struct store_key *k, enum policy_table table, const struct key_parts *p)
 {
@@ -29,25 +27,25 @@ void key_make(struct store_key *k, enum policy_table table, const struct key_par
     size_t n;
 
     writer_u8(&w, (uint8_t)table);
-    if (p->front != NULL) {
+    if (p->front) {
         writer_bytes(&w, p->front, strnlen(p->front, POLICY_NAME));
         writer_u8(&w, 0);
     }
-    if (p->ip != NULL && table == TABLE_PREFIX)
+    if (p->ip && table == TABLE_PREFIX)
         writer_u8(&w, (uint8_t)(128 - p->number));
-    if (p->ip != NULL)
+    if (p->ip)
         writer_bytes(&w, p->ip, 16);
-    if (p->domain != NULL) {
+    if (p->domain) {
         if (p->domain->labels > 0) {
             n = name_sort_key(p->domain, k->data + w.len, w.size - w.len);
             w.len += n;
             w.full = n == 0;
         }
         writer_u8(&w, 0);
-        if (memchr(numbered, (int)table, sizeof numbered) != NULL)
+        if (memchr(numbered, (int)table, sizeof numbered))
             writer_u16(&w, (uint16_t)p->number);
     }
-    if (p->owner != NULL)
+    if (p->owner)
         writer_bytes(&w, p->owner, strnlen(p->owner, POLICY_NAME));
     k->len = w.full ? 0 : w.len;
 }
@@ -75,23 +73,11 @@ void key_object(struct store_key *k, enum policy_kind kind, const void *object)
 
 bool record_name(char out[POLICY_NAME], const uint8_t *data, size_t len)
 {
-    if (len == 0 || len >= POLICY_NAME || memchr(data, 0, len) != NULL)
+    if (len == 0 || len >= POLICY_NAME || memchr(data, 0, len))
         return false;
     memcpy(out, data, len);
     out[len] = '\0';
     return true;
-}
-
-/* A text ends with 0. */
-static void text_read(struct cursor *c, char *out, size_t size)
-{
-    size_t n = strnlen((const char *)c->pos, cursor_left(c)) + 1;
-    const uint8_t *text = cursor_take(c, n);
-
-    if (text != NULL && n <= size)
-        memcpy(out, text, n);
-    else
-        c->bad = true;
 }
 
 /* A sort key, and the 0 behind it. */
@@ -102,7 +88,7 @@ static void domain_read(struct cursor *c, struct name *out)
 
     if (left > 0 && key[0] == 0)
         n = 0;
-    else if (end != NULL)
+    else if (end)
         n = (size_t)(end + 1 - key);
     if (cursor_take(c, n + 1) == NULL || !name_from_sort_key(key, n, out))
         c->bad = true;
@@ -112,12 +98,9 @@ bool key_read(const struct store_bytes *k, struct policy_key *out)
 {
     struct cursor c = cursor_make(k->data, k->len);
     uint8_t table = cursor_u8(&c);
-    bool is_front = table == TABLE_RULE_SUFFIX;
     const uint8_t *ip;
     size_t n;
 
-    if (is_front)
-        text_read(&c, out->front, sizeof out->front);
     if (table == TABLE_PREFIX) {
         n = cursor_u8(&c);
         ip = cursor_take(&c, 16);
@@ -126,19 +109,14 @@ bool key_read(const struct store_bytes *k, struct policy_key *out)
         out->prefix.len = (uint8_t)(128 - n);
         memcpy(out->prefix.ip, ip, 16);
     }
-    if (memchr("stblAH", table, 6) != NULL) { /* those with a domain */
+    if (memchr("sblAH", table, 5)) { /* those with a domain */
         domain_read(&c, &out->suffix.name);
-        out->port = memchr(numbered, table, sizeof numbered) != NULL ? cursor_u16(&c)
-                                                                     : table == TABLE_BELOW;
-        if (table == TABLE_RULE_SUFFIX && out->port > 1)
-            return false;
-        out->suffix.below = out->port == 1;
+        out->port = memchr(numbered, table, sizeof numbered) != NULL ? cursor_u16(&c) : 0;
+        out->suffix.below = table == TABLE_BELOW;
     }
-    if (c.bad || (is_front && out->front[0] == '\0'))
-        return false;
     n = cursor_left(&c);
-    if (is_front || table == TABLE_LISTED)
-        return n == 0;
+    if (c.bad || table == TABLE_LISTED)
+        return !c.bad && n == 0;
     return record_name(out->owner, cursor_take(&c, n), n);
 }
 
@@ -200,7 +178,10 @@ bool pool_read(struct policy_pool *p, const struct store_bytes *value)
 
     p->n = 0;
     p->allow_public = allows != 0;
-    if (n > POLICY_POOL_HOSTS || allows > 1)
+    p->choice = cursor_u8(&c);
+    p->pin_clients = cursor_u8(&c);
+    if (n > POLICY_POOL_HOSTS || allows > 1 || p->choice >= CHOICES ||
+        p->pin_clients > POLICY_PIN_MAX)
         return false;
     while (p->n < n) {
         struct policy_host *h = &p->hosts[p->n++];
@@ -217,14 +198,6 @@ bool pool_read(struct policy_pool *p, const struct store_bytes *value)
             memcpy(h->addresses[i].ip, ip, 16);
         }
     }
-    p->choice = CHOICE_ALL;
-    p->pin_clients = 0;
-    if (cursor_left(&c) > 0) { /* only where they are not the default */
-        p->choice = cursor_u8(&c);
-        p->pin_clients = cursor_u8(&c);
-    }
-    if (p->choice >= CHOICES || p->pin_clients > POLICY_PIN_MAX)
-        return false;
     return !c.bad && cursor_left(&c) == 0;
 }
 
@@ -233,7 +206,7 @@ static void write_padded(struct writer *w, const char *text, size_t size)
 {
     uint8_t *p = writer_room(w, size);
 
-    if (p != NULL)
+    if (p)
         memset(mempcpy(p, text, strlen(text)), 0, size - strlen(text));
 }
 
@@ -250,6 +223,8 @@ struct store_bytes record_write(enum policy_kind kind, const void *object,
     if (kind == POLICY_POOL) {
         writer_u8(&w, p->allow_public);
         writer_u8(&w, (uint8_t)p->n);
+        writer_u8(&w, (uint8_t)p->choice);
+        writer_u8(&w, p->pin_clients);
     }
     for (size_t i = 0; kind == POLICY_POOL && i < p->n; i++) {
         const struct policy_host *h = &p->hosts[i];
@@ -258,10 +233,6 @@ struct store_bytes record_write(enum policy_kind kind, const void *object,
         writer_bytes(&w, (const char *)h + HOST_FIRST, HOST_SIZE);
         for (unsigned k = 0; k < h->n_addresses; k++)
             writer_bytes(&w, h->addresses[k].ip, sizeof h->addresses[k].ip);
-    }
-    if (kind == POLICY_POOL && (p->choice != CHOICE_ALL || p->pin_clients != 0)) {
-        writer_u8(&w, (uint8_t)p->choice);
-        writer_u8(&w, p->pin_clients);
     }
     if (kind == POLICY_RULE) {
         writer_bytes(&w, &r->from_ms, offsetof(struct policy_rule, pool) - RULE_FIRST);
@@ -274,105 +245,99 @@ struct store_bytes record_write(enum policy_kind kind, const void *object,
     return (struct store_bytes){buffer, w.len};
 }
 
+bool key_read_object(enum policy_kind kind, const struct store_bytes *key, void *object)
+{
+    struct policy_approved *a = object;
+    struct policy_key k;
+
+    if (!key_read(key, &k))
+        return false;
+    if (kind == POLICY_APPROVED)
+        *a = (struct policy_approved){k.suffix.name, k.port};
+    else
+        memcpy(object, k.owner, sizeof k.owner);
+    return true;
+}
+
+static void *copy_of(const void *from, size_t size)
+{
+    void *copy = malloc(size + 1);
+
+    return copy ? memcpy(copy, from, size) : NULL;
+}
+
 int record_read(enum policy_kind kind, const struct store_record *record, void *object)
 {
     const struct store_bytes *value = &record->value;
-    struct policy_approved *a = object;
     struct policy_network *n = object;
     struct policy_pool *p = object;
     struct policy_rule *r = object;
-    struct policy_key k;
-    const void *borrowed;
-    int rc = -EBADMSG;
+    int rc = 0;
 
-    if (!key_read(&record->key, &k))
+    if (!key_read_object(kind, &record->key, object) || value->data == NULL ||
+        (kind == POLICY_RULE && !rule_read(r, value)) ||
+        (kind == POLICY_APPROVED && value->len > 0))
         return -EBADMSG;
-    if (kind != POLICY_APPROVED)
-        memcpy(object, k.owner, sizeof k.owner);
-    switch (kind) {
-    case POLICY_NETWORK:
+    if (kind == POLICY_RULE) {
+        r->networks = copy_of(r->networks, r->n_networks * sizeof *r->networks);
+        rc = r->networks ? 0 : -ENOMEM;
+    } else if (kind == POLICY_NETWORK) {
         n->n = value->len / sizeof *n->prefixes;
-        if (n->n == 0 || value->len % sizeof *n->prefixes != 0)
-            break;
-        if ((n->prefixes = malloc(value->len)) == NULL)
-            return -ENOMEM;
-        memcpy(n->prefixes, value->data, value->len);
-        rc = 0;
+        n->prefixes = copy_of(value->data, value->len);
+        if (n->prefixes == NULL || n->n == 0 || n->n * sizeof *n->prefixes != value->len)
+            rc = n->prefixes == NULL ? -ENOMEM : -EBADMSG;
         for (size_t i = 0; i < n->n && rc == 0; i++)
             rc = n->prefixes[i].len <= 128 ? 0 : -EBADMSG;
-        break;
-    case POLICY_POOL:
+    } else if (kind == POLICY_POOL) {
         p->hosts = calloc(value->len < 2 ? 1 : value->data[1] + 1u, sizeof *p->hosts);
-        if (p->hosts == NULL)
-            return -ENOMEM;
-        rc = pool_read(p, value) ? 0 : -EBADMSG;
-        break;
-    case POLICY_RULE:
-        if (!rule_read(r, value))
-            break;
-        borrowed = r->networks;
-        if ((r->networks = calloc(r->n_networks + 1, sizeof *r->networks)) == NULL)
-            return -ENOMEM;
-        memcpy(r->networks, borrowed, r->n_networks * sizeof *r->networks);
-        return 0;
-    case POLICY_APPROVED:
-        *a = (struct policy_approved){k.suffix.name, k.port};
-        return value->len == 0 ? 0 : -EBADMSG;
-    case POLICY_KINDS:
-        break;
+        rc = p->hosts == NULL ? -ENOMEM : pool_read(p, value) ? 0 : -EBADMSG;
     }
     if (rc != 0)
         policy_object_fini(kind, object);
     return rc;
 }
 
-static int set_entry(struct store_txn *t, bool put, enum policy_table table,
-                     const struct key_parts *parts)
+static void entry_set(struct store_txn *t, bool put, enum policy_table table,
+                      const struct key_parts *parts)
 {
     struct store_key k;
-    int rc;
 
     key_make(&k, table, parts);
-    rc = put ? store_put(t, &k, "", 0) : store_del(t, &k);
-    return rc == -ENOENT ? 0 : rc;
+    (void)(put ? store_put(t, &k, "", 0) : store_del(t, &k));
 }
 
-/* Puts or removes the entries that follow from an object. 0 or more, or -errno. */
-static int set_entries(struct store_txn *t, bool put, enum policy_kind kind, const void *object)
+void entries_set(struct store_txn *t, bool put, enum policy_kind kind, const void *object)
 {
     const struct policy_network *net = object;
     const struct policy_approved *a = object;
     const struct policy_pool *p = object;
     const struct policy_rule *r = object;
-    const char *name = object;
-    int rc = 0;
+    struct key_parts parts = {.owner = object};
 
-    if (kind == POLICY_APPROVED)
-        return set_entry(t, put, TABLE_APPROVED,
-                         &(struct key_parts){.domain = &a->target, .number = a->port});
-    for (size_t i = 0; kind == POLICY_NETWORK && i < net->n && rc >= 0; i++)
-        rc = set_entry(t, put, TABLE_PREFIX,
-                       &(struct key_parts){.ip = net->prefixes[i].ip,
-                                           .number = net->prefixes[i].len,
-                                           .owner = name});
-    for (size_t i = 0; kind == POLICY_POOL && i < p->n && rc >= 0; i++) {
-        const struct policy_host *h = &p->hosts[i];
-        const struct key_parts host = {.domain = &h->target, .number = h->port, .owner = name};
-
-        rc = set_entry(t, put, TABLE_APPROVED, &host);
-        if (rc >= 0 && h->n_addresses > 0)
-            rc = set_entry(t, put, TABLE_HOST, &host);
-        for (unsigned k = 0; k < h->n_addresses && rc >= 0; k++)
-            rc = set_entry(t, put, TABLE_ADDRESS,
-                           &(struct key_parts){.ip = h->addresses[k].ip, .owner = name});
+    for (size_t i = 0; kind == POLICY_NETWORK && i < net->n; i++) {
+        parts.ip = net->prefixes[i].ip;
+        parts.number = net->prefixes[i].len;
+        entry_set(t, put, TABLE_PREFIX, &parts);
     }
-    if (kind == POLICY_RULE && r->pool[0] != '\0')
-        rc = set_entry(t, put, TABLE_POOL_USER,
-                       &(struct key_parts){.front = r->pool, .owner = name});
-    for (size_t i = 0; kind == POLICY_RULE && i < r->n_networks && rc >= 0; i++)
-        rc = set_entry(t, put, TABLE_NETWORK_USER,
-                       &(struct key_parts){.front = r->networks[i], .owner = name});
-    return rc;
+    for (size_t i = 0; kind == POLICY_POOL && i < p->n; i++) {
+        const struct policy_host *h = &p->hosts[i];
+
+        parts = (struct key_parts){.domain = &h->target, .number = h->port, .owner = p->name};
+        entry_set(t, put, TABLE_APPROVED, &parts);
+        if (h->n_addresses > 0)
+            entry_set(t, put, TABLE_HOST, &parts);
+        for (unsigned k = 0; k < h->n_addresses; k++)
+            entry_set(t, put, TABLE_ADDRESS,
+                      &(struct key_parts){.ip = h->addresses[k].ip, .owner = p->name});
+    }
+    if (kind == POLICY_APPROVED)
+        entry_set(t, put, TABLE_APPROVED,
+                  &(struct key_parts){.domain = &a->target, .number = a->port});
+    for (size_t i = 0; kind == POLICY_RULE && i <= r->n_networks; i++) {
+        parts.front = i < r->n_networks ? r->networks[i] : r->pool;
+        if (parts.front[0] != '\0')
+            entry_set(t, put, i < r->n_networks ? TABLE_NETWORK_USER : TABLE_POOL_USER, &parts);
+    }
 }
 
 int record_get(struct store_txn *t, enum policy_kind kind, const void *object,
@@ -389,51 +354,6 @@ int record_get(struct store_txn *t, enum policy_kind kind, const void *object,
     return rc == 0 ? record_read(kind, &r, out) : rc;
 }
 
-int record_set(struct store_txn *t, enum policy_kind kind, const void *object, bool put)
-{
-    uint8_t buffer[RECORD_MAX];
-    struct store_bytes value;
-    union policy_object was;
-    struct store_key k;
-    int rc = record_get(t, kind, object, &was), done = STORE_REPLACED;
-    bool was_there = rc == 0;
-
-    if (rc != 0 && (rc != -ENOENT || !put))
-        return rc;
-    key_object(&k, kind, object);
-    if (put) {
-        value = record_write(kind, object, buffer);
-        rc = done = store_put(t, &k, value.data, value.len);
-    } else {
-        rc = store_del(t, &k);
-    }
-    if (rc >= 0 && was_there && done != STORE_SAME)
-        rc = set_entries(t, false, kind, &was);
-    if (rc >= 0 && put && done != STORE_SAME)
-        rc = set_entries(t, true, kind, object);
-    policy_object_fini(kind, &was);
-    return rc < 0 ? rc : done;
-}
-
-int record_set_suffix(struct store_txn *t, const struct suffix *s, const char *rule, bool put)
-{
-    struct store_key k;
-    int rc, entry;
-
-    key_suffix(&k, s, rule);
-    rc = put ? store_put(t, &k, "", 0) : store_del(t, &k);
-    entry = set_entry(t, put, TABLE_RULE_SUFFIX,
-                      &(struct key_parts){.front = rule, .domain = &s->name, .number = s->below});
-    return rc >= 0 && entry < 0 ? entry : rc;
-}
-
-/* The log: serial (key) ─▶ time 8 | digest 8 | author, claimed, reason, summary, rules; each of
- * these ends with 0. */
-static void text_write(struct writer *w, const char *text)
-{
-    writer_bytes(w, text, strlen(text) + 1);
-}
-
 void serial_key(struct store_key *k, enum policy_table table, uint64_t serial)
 {
     struct writer w = writer_make(k->data, sizeof k->data);
@@ -443,159 +363,60 @@ void serial_key(struct store_key *k, enum policy_table table, uint64_t serial)
     k->len = w.len;
 }
 
-int serial_first(struct store_txn *t, enum policy_table table, uint64_t *serial)
+int serial_end(struct store_txn *t, enum policy_table table, bool last, uint64_t *serial,
+               struct store_record *out)
 {
-    const struct store_key k = {1, {(uint8_t)table}};
-    struct store_record r;
-    struct cursor key;
-    int rc = store_step(t, STORE_SEEK, &k, 1, &r);
+    const struct store_key k = {1, {(uint8_t)table}}, behind = {1, {(uint8_t)(table + 1)}};
+    int rc = store_step(t, STORE_SEEK, last ? &behind : &k, !last, out);
 
-    *serial = 0;
-    if (rc != 0)
-        return rc == -ENOENT ? 0 : rc;
-    key = cursor_make(r.key.data + 1, r.key.len - 1);
-    *serial = cursor_u64(&key);
-    return key.bad ? -EBADMSG : 0;
-}
-
-int serial_last(struct store_txn *t, enum policy_table table, struct store_record *out)
-{
-    const struct store_key behind = {1, {(uint8_t)(table + 1)}}, k = {1, {(uint8_t)table}};
-    int rc = store_step(t, STORE_SEEK, &behind, 0, out);
-
-    if (rc == 0 || rc == -EBADMSG || rc == -ENOENT)
+    if (last && (rc == 0 || rc == -EBADMSG || rc == -ENOENT))
         rc = store_step(t, STORE_PREV, &k, 1, out);
-    return rc;
-}
-
-int log_append(struct store_txn *t, const struct policy_log_entry *e)
-{
-    uint8_t value[RECORD_LOG_MAX];
-    struct writer w = writer_make(value, sizeof value);
-    struct store_key k;
-    int rc;
-
-    writer_u64(&w, e->time_ms);
-    writer_u64(&w, e->digest);
-    text_write(&w, e->author);
-    text_write(&w, e->claimed);
-    text_write(&w, e->reason);
-    text_write(&w, e->summary);
-    text_write(&w, e->rules);
-    serial_key(&k, TABLE_LOG, e->serial);
-    rc = store_put(t, &k, value, w.len);
-    return rc < 0 ? rc : 0;
-}
-
-int log_last(struct store_txn *t, uint64_t *serial, uint64_t *time_ms)
-{
-    struct store_record r;
-    struct cursor key, value;
-    int rc = serial_last(t, TABLE_LOG, &r);
-
-    *serial = *time_ms = 0;
+    *serial = 0;
     if (rc != 0 && rc != -EBADMSG)
         return rc == -ENOENT ? 0 : rc;
-    key = cursor_make(r.key.data + 1, r.key.len - 1);
-    value = cursor_make(r.value.data, r.value.len);
-    *serial = cursor_u64(&key);
-    *time_ms = cursor_u64(&value);
-    return key.bad ? -EBADMSG : 0;
+    if (out->key.len <= sizeof *serial)
+        return -EBADMSG;
+    *serial = bytes_number(out->key.data + 1, sizeof *serial);
+    return 0;
 }
 
 static int read_entry(const struct store_record *r, struct policy_log_entry *e)
 {
-    struct cursor key = cursor_make(r->key.data + 1, r->key.len - 1);
-    struct cursor c = cursor_make(r->value.data, r->value.len);
+    const struct store_bytes *v = &r->value;
 
-    e->serial = cursor_u64(&key);
-    e->time_ms = cursor_u64(&c);
-    e->digest = cursor_u64(&c);
-    text_read(&c, e->author, sizeof e->author);
-    text_read(&c, e->claimed, sizeof e->claimed);
-    text_read(&c, e->reason, sizeof e->reason);
-    text_read(&c, e->summary, sizeof e->summary);
-    text_read(&c, e->rules, sizeof e->rules);
-    return c.bad || key.bad ? -EBADMSG : 0;
+    if (v->len <= offsetof(struct policy_log_entry, rules) || v->len > sizeof *e)
+        return -EBADMSG;
+    memcpy(e, v->data, v->len);
+    return v->data[v->len - 1] == 0 && e->author[sizeof e->author - 1] == 0 &&
+                   e->claimed[sizeof e->claimed - 1] == 0 && e->reason[sizeof e->reason - 1] == 0 &&
+                   e->summary[sizeof e->summary - 1] == 0
+               ? 0
+               : -EBADMSG;
 }
 
-int log_find(struct store_txn *t, uint64_t serial, struct policy_log_entry *e)
+int log_next(struct store_txn *t, uint64_t since_ms, const char *rule, struct policy_log_entry *e)
 {
+    char word[POLICY_NAME + 2];
     struct store_record r;
     struct store_key k;
     int rc;
 
-    serial_key(&k, TABLE_LOG, serial);
-    r.key = (struct store_bytes){k.data, k.len};
-    rc = store_get(t, &k, &r.value);
-    return rc == 0 ? read_entry(&r, e) : rc;
-}
-
-int log_rewind(struct store_txn *t, uint64_t serial)
-{
-    struct store_record r;
-    struct store_key k;
-    int rc;
-
-    serial_key(&k, TABLE_LOG, serial + 1);
-    while ((rc = store_step(t, STORE_SEEK, &k, 1, &r)) == 0) {
-        store_key_copy(&k, &r.key);
-        rc = store_del(t, &k);
-        if (rc != 0)
-            return rc;
-    }
-    return rc == -ENOENT ? 0 : rc;
-}
-
-int log_prune(struct store_txn *t, uint64_t before_ms)
-{
-    const struct store_key table = {1, {TABLE_LOG}};
-    struct store_record r;
-    struct store_key k;
-    int rc = 0;
-
-    for (unsigned i = 0; i < PRUNE && rc == 0; i++) {
-        struct cursor c;
-
-        rc = store_step(t, STORE_SEEK, &table, 1, &r);
-        c = cursor_make(r.value.data, r.value.len);
-        if (rc != 0 || cursor_u64(&c) >= before_ms)
-            break;
-        store_key_copy(&k, &r.key);
-        rc = store_del(t, &k);
-    }
-    return rc == -ENOENT ? 0 : rc;
-}
-
-int policy_log_each(struct store *store, uint64_t since_ms, const char *rule,
-                    policy_log_visit *visit, void *context)
-{
-    const struct store_key table = {1, {TABLE_LOG}};
-    char word[POLICY_NAME + 2] = "";
-    struct policy_log_entry e;
-    struct store_record r;
-    struct store_txn *t;
-    int rc = store_begin(store, false, &t);
-
-    if (rc != 0)
-        return rc;
-    if (rule != NULL)
-        snprintf(word, sizeof word, " %s ", rule);
-    STORE_EACH(rc, t, &table, &r) {
-        rc = read_entry(&r, &e);
-        if (rc == 0 && e.time_ms >= since_ms &&
-            (e.rules[0] == '*' || strstr(e.rules, word) != NULL))
-            visit(context, &e);
-    }
-    store_end(t);
-    return rc == -ENOENT ? 0 : rc;
+    snprintf(word, sizeof word, " %s ", rule ? rule : "");
+    do {
+        serial_key(&k, TABLE_LOG, e->serial + 1);
+        rc = store_step(t, STORE_SEEK, &k, 1, &r);
+        if (rc == 0)
+            rc = read_entry(&r, e);
+    } while (rc == 0 && (e->time_ms < since_ms ||
+                         (rule != NULL && e->rules[0] != '*' && strstr(e->rules, word) == NULL)));
+    return rc;
 }
 
 struct policy_reader *policy_reader_new(struct store *store)
 {
     struct policy_reader *r = calloc(1, sizeof *r);
 
-    if (r != NULL && (r->txn = store_reader_new(store)) == NULL) {
+    if (r && (r->txn = store_reader_new(store)) == NULL) {
         free(r);
         return NULL;
     }
@@ -612,9 +433,10 @@ void policy_reader_free(struct policy_reader *r)
 
 uint64_t policy_reader_serial(struct policy_reader *r)
 {
-    uint64_t time_ms, state = store_state(r->txn);
+    uint64_t state = store_state(r->txn);
+    struct store_record last;
 
-    if (r->serial_of != state && log_last(r->txn, &r->serial, &time_ms) != 0)
+    if (r->serial_of != state && serial_end(r->txn, TABLE_LOG, true, &r->serial, &last) != 0)
         return 0;
     r->serial_of = state;
     return r->serial;
@@ -629,6 +451,9 @@ const char *policy_digest_print(uint64_t digest, char out[POLICY_DIGEST_TEXT])
 int policy_counts_read(struct store_txn *t, struct policy_counts *out)
 {
     const struct store_counts *c = store_counts(t);
+    struct policy_log_entry e = {.time_ms = 0};
+    struct store_record last;
+    int rc;
 
     if (c == NULL)
         return -EBADMSG;
@@ -640,7 +465,10 @@ int policy_counts_read(struct store_txn *t, struct policy_counts *out)
         .suffixes = store_count(c, TABLE_SUFFIX) + store_count(c, TABLE_BELOW),
         .approved = store_count(c, TABLE_LISTED),
     };
-    return log_last(t, &out->serial, &out->time_ms);
+    rc = serial_end(t, TABLE_LOG, true, &out->serial, &last);
+    if (rc == 0 && out->serial > 0 && read_entry(&last, &e) == 0)
+        out->time_ms = e.time_ms;
+    return rc;
 }
 
 int policy_store_counts(struct store *store, struct policy_counts *out)
@@ -651,33 +479,23 @@ int policy_store_counts(struct store *store, struct policy_counts *out)
     if (rc != 0)
         return rc;
     store_guarded(rc, t, policy_counts_read(t, out));
-    out->bytes = store_size(store);
+    out->bytes = store_health(store).bytes;
     store_end(t);
     return rc;
-}
-
-static int load_suffix(struct policy *p, const struct store_bytes *key)
-{
-    struct policy_rule *r;
-    struct policy_key k;
-
-    if (!key_read(key, &k) || (r = policy_find(p, POLICY_RULE, k.front)) == NULL)
-        return -EBADMSG;
-    return policy_rule_add(p, r, &k.suffix);
 }
 
 int policy_load(struct store *store, struct policy *out, uint64_t *serial)
 {
     struct store_key table = {.len = 1};
     struct store_record r;
+    struct policy_key k;
     struct store_txn *t;
-    uint64_t time_ms;
     int rc = store_begin(store, false, &t);
 
     *out = (struct policy){0};
     if (rc != 0)
         return rc;
-    rc = log_last(t, serial, &time_ms) == 0 ? -ENOENT : -EBADMSG;
+    rc = serial_end(t, TABLE_LOG, true, serial, &r) == 0 ? -ENOENT : -EBADMSG;
     for (enum policy_kind kind = 0; kind < POLICY_KINDS && rc == -ENOENT; kind++) {
         table.data[0] = (uint8_t)policy_tables[kind];
         STORE_EACH(rc, t, &table, &r) {
@@ -686,13 +504,151 @@ int policy_load(struct store *store, struct policy *out, uint64_t *serial)
             rc = object == NULL ? -ENOMEM : record_read(kind, &r, object);
         }
     }
-    table.data[0] = TABLE_RULE_SUFFIX;
-    if (rc == -ENOENT)
-        STORE_EACH(rc, t, &table, &r)
-            rc = load_suffix(out, &r.key);
+    for (int below = 0; below < 2 && rc == -ENOENT; below++) {
+        table.data[0] = below ? TABLE_BELOW : TABLE_SUFFIX;
+        STORE_EACH(rc, t, &table, &r) {
+            struct policy_rule *rule = NULL;
+
+            if (key_read(&r.key, &k))
+                rule = policy_find(out, POLICY_RULE, k.owner);
+            rc = rule ? policy_rule_add(&out->kept, rule, &k.suffix) : -EBADMSG;
+        }
+    }
     store_end(t);
     if (rc == -ENOENT)
         return 0;
     policy_fini(out);
     return rc;
+}
+
+/* --- in which networks is a client? ---------------------------------------
+
+   Each prefix of each network is an entry, a key of its length, its address and the network; the
+   longest come first. A reader knows of its state which lengths there are and, by a filter, nearly
+   which prefixes: a client costs one look-up for each prefix that it is in. */
+
+static unsigned prefix_bit(const struct prefix *p)
+{
+    uint64_t half[2];
+
+    memcpy(half, p->ip, sizeof half);
+    return (unsigned)(((half[0] ^ half[1]) + p->len) * UINT64_C(0x9e3779b97f4a7c15) >> 53);
+}
+
+/* Length, and first and last octet of the first label: a hash of all of the name would cost
+ * each negative answer more than the look-ups that it spares. */
+static unsigned host_bit(const struct name *n)
+{
+    return (n->len + 64u * n->data[n->labels > 0] + 8u * n->data[n->data[0]]) % FILTER_BITS;
+}
+
+static bool filter_has(const struct filter *f, unsigned bit)
+{
+    return (f->bits[bit / 64] >> bit % 64 & 1) != 0;
+}
+
+/* When there are too many, or one is damaged, the filter lets all through. */
+static int read_filter(struct store_txn *t, enum policy_table table, struct filter *f)
+{
+    const struct store_key first = {1, {(uint8_t)table}};
+    struct store_record r;
+    struct policy_key k;
+    int rc, n = 0;
+
+    *f = (struct filter){.state = 0};
+    STORE_EACH(rc, t, &first, &r) {
+        unsigned bit;
+
+        if (n++ == FILTER_MAX || !key_read(&r.key, &k))
+            break;
+        bit = table == TABLE_HOST ? host_bit(&k.suffix.name) : prefix_bit(&k.prefix);
+        f->bits[bit / 64] |= UINT64_C(1) << bit % 64;
+    }
+    if (rc != -ENOENT)
+        memset(f->bits, 0xff, sizeof f->bits);
+    f->state = store_state(t); /* not before: a fault may end the reading anywhere */
+    return 0;
+}
+
+bool policy_may_be_host(struct policy_reader *r, const struct name *name)
+{
+    int rc = 0;
+
+    if (UNLIKELY(r->hosts.state != store_state(r->txn)))
+        store_guarded(rc, r->txn, read_filter(r->txn, TABLE_HOST, &r->hosts));
+    return rc == 0 && filter_has(&r->hosts, host_bit(name));
+}
+
+/* Which lengths there are, then the filter. */
+static int read_prefixes(struct store_txn *t, struct prefix_filter *f)
+{
+    struct store_key k = {1, {TABLE_PREFIX}};
+    struct store_record r;
+    int rc;
+
+    *f = (struct prefix_filter){.n = 0};
+    while ((rc = store_step(t, STORE_SEEK, &k, 1, &r)) == 0) {
+        if (r.key.len < 2 || r.key.data[1] > 128)
+            return -EBADMSG;
+        f->lengths[f->n++] = (uint8_t)(128 - r.key.data[1]);
+        k.len = 2;
+        k.data[1] = (uint8_t)(r.key.data[1] + 1);
+    }
+    return rc == -ENOENT ? read_filter(t, TABLE_PREFIX, &f->filter) : rc;
+}
+
+/* The key is the same for all clients that are in the same networks by the same lengths: a
+ * network of ten thousand branches is one client for the decision cache. */
+static int find_networks(struct store_txn *t, struct prefix_filter *f, struct policy_client *c)
+{
+    struct prefix p;
+    int rc;
+
+    if (f->filter.state != store_state(t) && (rc = read_prefixes(t, f)) != 0)
+        return rc;
+    memcpy(p.ip, c->addr.ip, sizeof p.ip);
+    c->n_networks = 0;
+    c->key = 0;
+    for (unsigned i = 0; i < f->n; i++) {
+        struct store_record r;
+        char name[POLICY_NAME];
+        struct store_key k;
+        int n;
+
+        p.len = f->lengths[i];
+        prefix_mask(p.ip, p.len);
+        if (!filter_has(&f->filter, prefix_bit(&p)))
+            continue;
+        key_make(&k, TABLE_PREFIX, &(struct key_parts){.ip = p.ip, .number = p.len});
+        STORE_EACH(rc, t, &k, &r) {
+            if (!record_name(name, r.key.data + k.len, r.key.len - k.len))
+                return -EBADMSG;
+            for (n = 0; n < c->n_networks && strcmp(c->networks[n], name) != 0;)
+                n++;
+            if (n < c->n_networks)
+                continue;                    /* by a longer prefix of it */
+            if (n == POLICY_CLIENT_NETWORKS) /* those farther out do not count */
+                return 0;
+            strcpy(c->networks[n], name);
+            c->prefixes[n] = p;
+            c->key = hash_bytes(&(struct hash_key){c->key, p.len}, name, strlen(name));
+            c->n_networks++;
+        }
+        if (rc != -ENOENT)
+            return rc;
+    }
+    return 0;
+}
+
+int policy_client_find(struct policy_reader *r, const struct addr *addr, struct policy_client *out)
+{
+    int rc;
+
+    out->addr = *addr;
+    store_guarded(rc, r->txn, find_networks(r->txn, &r->prefixes, out));
+    if (rc == 0)
+        return 0;
+    out->key = POLICY_CLIENT_DAMAGED;
+    out->n_networks = 0;
+    return -EBADMSG;
 }

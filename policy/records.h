@@ -3,10 +3,10 @@
  * records.h -- the policy in its store: keys, values, what follows from them; the log; readers for
  * the daemon's workers, and the tool's reading of the whole; the networks of a client.
  *
- * Tables in lower case hold the policy. What follows from them is in upper case, and in
- * RULE_SUFFIX: each entry, a key without a value, names the record that it comes from, which puts
- * and removes it. The tables of suffixes are the last ones: what comes in order at the end of the
- * file fills each page of it.
+ * Tables in lower case hold the policy. What follows from them is in upper case: each entry, a key
+ * without a value, names the record that it comes from, which puts and removes it. The suffixes of
+ * a rule are in the index alone. Their table is the last one: what comes in order at the end of
+ * the file fills each page of it.
  */
 #ifndef POLICY_RECORDS_H
 #define POLICY_RECORDS_H
@@ -20,7 +20,7 @@ enum policy_table {
     TABLE_APPROVED = 'A',     /* domain, port, owner: the pool that it is in; none: it is listed */
     TABLE_ADDRESS = 'D',      /* ip of a host, owner: the pool */
     TABLE_HOST = 'H',         /* domain of a host with addresses, owner: the pool */
-    TABLE_KEPT = 'K',         /* serial, piece: see history.h */
+    TABLE_KEPT = 'K',         /* serial: see struct kept in change.c */
     TABLE_LOG = 'L',          /* serial */
     TABLE_NETWORK_USER = 'N', /* front: the network, owner: a rule that names it */
     TABLE_POOL_USER = 'P',    /* front: the pool, owner: a rule that names it */
@@ -30,15 +30,14 @@ enum policy_table {
     TABLE_NETWORK = 'n', /* owner: its name, as of the next two */
     TABLE_POOL = 'p',
     TABLE_RULE = 'r',
-    TABLE_SUFFIX = 's',      /* domain, owner: the rule; whole names */
-    TABLE_RULE_SUFFIX = 't', /* front: the rule; domain, 1 for the names below */
+    TABLE_SUFFIX = 's', /* domain, owner: the rule; whole names */
 };
 extern const enum policy_table policy_tables[POLICY_KINDS]; /* of objects */
 
 /* What a key is made of, in this order, as far as it is given and its table has it: less of
  * it is what several keys begin with. The front is a name, then 0; an ip has 16 octets; the
- * domain is a sort key, then 0, and then comes the number: 1 for the names below, or a port; that
- * of an ip stands in front: 128 less the length. */
+ * domain is a sort key, then 0, and then comes the number: a port; that of an ip stands in front:
+ * 128 less the length. */
 struct key_parts {
     const char *front;
     const uint8_t *ip;
@@ -47,7 +46,7 @@ struct key_parts {
     const char *owner;
 };
 struct policy_key { /* what was read of one */
-    char front[POLICY_NAME], owner[POLICY_NAME];
+    char owner[POLICY_NAME];
     struct suffix suffix; /* domain; below */
     struct prefix prefix;
     uint16_t port;
@@ -59,13 +58,14 @@ void key_suffix(struct store_key *, const struct suffix *, const char *rule);
 void key_object(struct store_key *, enum policy_kind, const void *object); /* always fits */
 /* False when nobody of us made it. Not for log and addresses. */
 bool key_read(const struct store_bytes *, struct policy_key *);
+/* What an object of the kind begins with, of its key. */
+bool key_read_object(enum policy_kind, const struct store_bytes *, void *object);
 /* A name that is 1..63 octets without NUL, as a text. */
 bool record_name(char out[POLICY_NAME], const uint8_t *data, size_t len);
 
-/* The first record that begins with the key (SEEK), or the next one: `rest` is what stands
- * behind it. -ENOENT: there is none, and both neighbours of its place are sound, for a key
- * that fell over looks like one that is not there; `rest` is the key before it in the table,
- * or nothing. */
+/* The first record that begins with the key (SEEK), or the next one: `rest` is what stands behind
+ * it. -ENOENT: there is none, and both neighbours of its place are sound, for a key that fell over
+ * looks like one that is not there; `rest` is the key before it in the table, or nothing. */
 int entry_step(struct store_txn *, enum store_step, const struct store_key *,
                struct store_bytes *rest);
 
@@ -82,39 +82,27 @@ struct store_bytes record_write(enum policy_kind, const void *object, uint8_t bu
 /* Key and value; a rule without its suffixes. From malloc; 0, -EBADMSG, -ENOMEM. */
 int record_read(enum policy_kind, const struct store_record *, void *object);
 
-/* The same with a transaction: put, as by store_put(), or removed (STORE_REPLACED, -ENOENT,
- * -errno) with the entries that follow. */
+/* The object in the store, or -ENOENT, -errno. */
 int record_get(struct store_txn *, enum policy_kind, const void *object, union policy_object *);
-int record_set(struct store_txn *, enum policy_kind, const void *object, bool put);
-int record_set_suffix(struct store_txn *, const struct suffix *, const char *rule, bool put);
+/* Puts or removes the entries that follow from an object; a failure spoils the transaction. */
+void entries_set(struct store_txn *, bool put, enum policy_kind, const void *object);
 
-/* One record per change: who, when, why, what. The last one tells serial and time of the policy. */
+/* One record per change, which is the struct as far as its last text goes: who, when, why, what.
+ * The last one tells serial and time of the policy. */
 struct policy_log_entry {
     uint64_t serial, time_ms, digest;
     char author[64], claimed[64], reason[256], summary[512];
     char rules[4096]; /* that moved, each between blanks; "*": more than fit, or all */
 };
 
-/* Of log and history: where the records of a serial begin; the serial of the first record (0: there
- * is none); the last record (-ENOENT; the value may be damaged: -EBADMSG). 0, -errno. */
+/* Of log and history: where the records of a serial begin; the first or last record with its serial
+ * (0: there is none), whose value may be damaged: NULL. 0, -errno. */
 void serial_key(struct store_key *, enum policy_table, uint64_t serial);
-int serial_first(struct store_txn *, enum policy_table, uint64_t *serial);
-int serial_last(struct store_txn *, enum policy_table, struct store_record *);
+int serial_end(struct store_txn *, enum policy_table, bool last, uint64_t *, struct store_record *);
 
-int log_append(struct store_txn *, const struct policy_log_entry *); /* 0, -errno */
-/* Serial and time of the last entry; time 0 when it is damaged, both when there is none. 0, -errno. */
-int log_last(struct store_txn *, uint64_t *serial, uint64_t *time_ms);
-/* The entry of that serial. -ENOENT; -EBADMSG it is damaged. */
-int log_find(struct store_txn *, uint64_t serial, struct policy_log_entry *);
-/* Removes the entries behind that serial. 0, -errno. */
-int log_rewind(struct store_txn *, uint64_t serial);
-/* Removes entries older than that, a bounded number each time. 0, -errno. */
-int log_prune(struct store_txn *, uint64_t before_ms);
-
-/* The entries since then in which that rule moved (NULL: all). -EBADMSG: one is damaged. */
-typedef void policy_log_visit(void *context, const struct policy_log_entry *);
-int policy_log_each(struct store *, uint64_t since_ms, const char *rule, policy_log_visit *,
-                    void *context);
+/* The next entry behind e->serial, since then, in which that rule moved (NULL: any). 0; -ENOENT;
+ * -EBADMSG it is damaged; -errno. */
+int log_next(struct store_txn *, uint64_t since_ms, const char *rule, struct policy_log_entry *e);
 
 /* Which entries a table may have in a state: what has no bit is not there, and costs no
  * look-up. Of more than FILTER_MAX entries it is not made: then every bit is set. */
@@ -122,14 +110,6 @@ enum { FILTER_MAX = 512, FILTER_BITS = 2048 };
 struct filter {
     uint64_t state, bits[FILTER_BITS / 64]; /* state 0: not known */
 };
-static inline void filter_add(struct filter *f, unsigned bit)
-{
-    f->bits[bit / 64] |= UINT64_C(1) << bit % 64;
-}
-static inline bool filter_has(const struct filter *f, unsigned bit)
-{
-    return (f->bits[bit / 64] >> bit % 64 & 1) != 0;
-}
 /* Of the prefixes of networks; and their lengths, the longest first. */
 struct prefix_filter {
     struct filter filter;
@@ -153,7 +133,7 @@ uint64_t policy_reader_serial(struct policy_reader *);
 struct policy_counts {
     uint64_t serial, networks, pools, rules, suffixes, approved, bytes;
     uint64_t digest;
-    uint64_t time_ms;
+    uint64_t time_ms; /* 0: its entry in the log is damaged */
 };
 enum { POLICY_DIGEST_TEXT = 9 };
 const char *policy_digest_print(uint64_t digest, char out[POLICY_DIGEST_TEXT]); /* returns out */
@@ -162,8 +142,6 @@ int policy_counts_read(struct store_txn *, struct policy_counts *); /* without b
 
 /* The whole policy, and its serial. */
 int policy_load(struct store *, struct policy *out, uint64_t *serial);
-
-/* --- networks.c ------------------------------------------------------------ */
 
 enum { POLICY_CLIENT_NETWORKS = 16 };
 #define POLICY_CLIENT_DAMAGED UINT64_MAX
@@ -177,10 +155,9 @@ struct policy_client {
     char networks[POLICY_CLIENT_NETWORKS][POLICY_NAME];
     struct prefix prefixes[POLICY_CLIENT_NETWORKS]; /* the one of each that contains the client */
 };
+/* May a pool give the address of a host of this name? False is certain, and almost free. */
+bool policy_may_be_host(struct policy_reader *, const struct name *);
 int policy_client_find(struct policy_reader *, const struct addr *,
                        struct policy_client *out); /* 0, -EBADMSG damaged */
-
-/* 0; -E2BIG an address is in more than POLICY_CLIENT_NETWORKS of them; -errno. */
-int networks_check(struct store_txn *);
 
 #endif

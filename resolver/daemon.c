@@ -2,27 +2,25 @@
  *
  * daemon.c -- the running process. Its parts end in the order of their use: workers first,
  * then the auditor (it drains their rings), then stores and cache.
- *
- * A reload, and a change of the machine's addresses or resolv.conf, makes a complete new
- * generation of settings and hands it to each worker; the last user of the old one frees it.
  */
 #include "resolver/daemon.h"
 
 #include <event2/event.h>
+#include <fcntl.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/str.h"
 #include "base/file.h"
+#include "resolver/confine.h"
 #include "resolver/machine.h"
+#include "resolver/stream.h"
 
-enum { RING_BYTES = 8 << 20, TICK_MS = 500, SWEEP_TICKS = 120 };
-enum { VERIFY_PAUSE_MS = 60 * 1000, VERIFY_ROUND_MS = 3600 * 1000 };
+enum { RING_BYTES = 8 << 20, TICK_MS = 500, LIBEVENT_MS = 1000 };
+enum { VERIFY_PAUSE_MS = 60 * 1000, VERIFY_ROUND_MS = 3600 * 1000, KEEP_ROUND_MS = 3600 * 1000 };
 
 /* sd_notify(3): one datagram, for which libsystemd would be a large dependency. */
 static void notify(const char *state)
@@ -41,10 +39,11 @@ static void notify(const char *state)
     close(fd);
 }
 
-static void log_diags(const struct diags *d)
+static void log_diags(struct diags *d)
 {
     for (size_t i = 0; i < d->n; i++)
         log_error("%s", d->list[i]);
+    diags_fini(d);
 }
 
 /* A part cannot be had: why is kept for `status` and logged, with what is so without it. d is
@@ -58,13 +57,19 @@ static void do_without(char out[DAEMON_PROBLEM], struct diags *d, const char *pa
 }
 
 /* A copy with the machine's networks as they are now. NULL when out of memory. */
-static struct settings *generation_new(const struct settings *written)
+static struct settings *generation_new(const struct daemon *d, const struct settings *written)
 {
+    const bool has_file = written->limits.cookie_secret_file[0] != '\0';
     struct settings *s;
 
     if (settings_copy(&s, written) != 0)
         return NULL;
+    if (tls_make(s, written, NULL) != 0) {
+        settings_free(s);
+        return NULL;
+    }
     machine_networks(s);
+    memcpy(s->cookie_keys, has_file ? written->cookie_keys : d->cookie_keys, sizeof s->cookie_keys);
     s->users = 1;
     return s;
 }
@@ -96,6 +101,7 @@ static void put_in_force(struct daemon *d, struct settings *g)
     g->generation = d->newest->generation + 1;
     generation_release(d->newest);
     d->newest = g;
+    d->keeper.stale_ms = g->cache.serve_stale_ms;
     atomic_fetch_add(&g->users, (uint32_t)d->n_workers + 1);
     for (int i = 0; i <= d->n_workers; i++)
         worker_post(d->workers[i], worker_take, g);
@@ -104,9 +110,13 @@ static void put_in_force(struct daemon *d, struct settings *g)
 int daemon_read_settings(const char *path, const char *const *assign, struct settings **out,
                          struct diags *d)
 {
+    const char *secrets;
+
     if (settings_read(out, path, assign, d) != 0)
         return -EINVAL;
-    if (machine_routes(*out, "", d) == 0)
+    secrets = (*out)->limits.cookie_secret_file;
+    if ((secrets[0] == '\0' || cookie_keys_read((*out)->cookie_keys, secrets, d) == 0) &&
+        machine_routes(*out, "", d) == 0 && tls_make(*out, NULL, d) == 0)
         return 0;
     settings_free(*out);
     return -EINVAL;
@@ -118,10 +128,10 @@ int daemon_reload(struct daemon *d, settings_change *change, void *context, stru
 
     if (daemon_read_settings(d->settings_path, d->assign, &s, diags) != 0)
         return -EINVAL;
-    if (change != NULL)
+    if (change)
         settings_compare(d->newest, s, change, context);
     if (settings_keep(s, d->newest, diags) != 0 || machine_routes(s, "", diags) != 0 ||
-        (g = generation_new(s)) == NULL) {
+        confine_check(s, diags) != 0 || (g = generation_new(d, s)) == NULL) {
         settings_free(s);
         return -EINVAL;
     }
@@ -139,25 +149,22 @@ int daemon_reload(struct daemon *d, settings_change *change, void *context, stru
 static void on_signal(evutil_socket_t number, short what, void *arg)
 {
     struct daemon *d = arg;
-    struct diags problems;
-    char state[80];
+    struct diags problems = {0};
+    char text[64];
 
     (void)what;
     if (number != SIGHUP) {
-        event_base_loopbreak(d->own->listen.base);
+        event_base_loopbreak(d->own->base);
         return;
     }
-    snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%llu",
-             (unsigned long long)clock_us());
-    notify(state);
-    diags_init(&problems);
+    snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_us());
+    notify(text);
     if (daemon_reload(d, NULL, NULL, &problems) == 0)
         log_notice("settings read again: generation %llu",
                    (unsigned long long)d->newest->generation);
     else
         log_error("settings not changed; correct these and reload again:");
     log_diags(&problems);
-    diags_fini(&problems);
     notify("READY=1");
 }
 
@@ -171,15 +178,14 @@ static void watch_machine(struct daemon *d)
     char text[900], side[2][1024], zone[NAME_TEXT];
     const char *problem;
     struct settings *g;
-    struct diags problems;
+    struct diags problems = {0};
     struct str changes;
 
     d->machine_moved = fingerprint != d->machine_fingerprint;
     d->machine_fingerprint = fingerprint;
     if (!due)
         return;
-    diags_init(&problems);
-    g = generation_new(s);
+    g = generation_new(d, s);
     if (g == NULL || (g->n_machine < 0 && d->newest->n_machine >= 0) ||
         machine_routes(g, "", &problems) == -ENOMEM) {
         d->machine_moved = true; /* short of something that comes back */
@@ -223,8 +229,7 @@ static void watch_policy(struct daemon *d)
 
     if (d->policy == NULL)
         return;
-    if (++d->ticks % SWEEP_TICKS == 0)
-        store_sweep(d->policy);
+    store_sweep(d->policy);
     faults = store_health(d->policy).faults;
     d->verifier.asked = d->verifier.asked || faults != d->policy_faults;
     d->policy_faults = faults;
@@ -238,47 +243,81 @@ static void watch_policy(struct daemon *d)
     verifier_tick(&d->verifier);
 }
 
-/* Each tick, and whenever the API has something. */
+/* A descriptor more than is needed; -1 when none is left. */
+static int spare_descriptor(void)
+{
+    return fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+}
+
+/* The main loop runs, or this would not be called; a worker that has not come to its mail since the
+ * last tick is waited for. systemd ends us when it hears nothing for WatchdogSec. */
+static void watch_workers(struct daemon *d)
+{
+    bool all = true;
+
+    for (int i = 0; i < d->n_workers; i++) {
+        if (atomic_exchange(&d->workers[i]->alive, false))
+            worker_post(d->workers[i], worker_beat, NULL);
+        else
+            all = false;
+    }
+    if (all)
+        notify("WATCHDOG=1");
+}
+
+/* Each tick, and whenever the API has something. When no descriptor is left, a request that waits
+ * for one would wake us without end: then at each tick it gets the spare one. */
 static void on_wake(evutil_socket_t fd, short what, void *arg)
 {
     struct daemon *d = arg;
+    int more = spare_descriptor();
 
     (void)fd;
+    if (more >= 0) {
+        close(more);
+    } else if ((what & EV_TIMEOUT) == 0) {
+        event_del(d->on_control);
+        return;
+    } else if (d->spare >= 0) {
+        close(d->spare);
+        d->spare = -1;
+    }
     control_run(d->control); /* with a tick idle connections end in time */
+    if (d->spare < 0)
+        d->spare = spare_descriptor();
     if ((what & EV_TIMEOUT) == 0)
         return;
+    if (d->on_control)
+        event_add(d->on_control, NULL);
     watch_machine(d);
     watch_policy(d);
+    keeper_tick(&d->keeper);
+    if (d->watched)
+        watch_workers(d);
 }
 
-/* Each TCP connection is a descriptor, each question in flight one or two; and a
- * worker has its listeners and a few of its own. */
-static void raise_descriptors(const struct settings *s, int n_workers)
+/* What libevent has to say of a call that failed: it may do so for each question. */
+static void on_libevent(int severity, const char *text)
 {
-    struct rlimit limit;
-    rlim_t want = (rlim_t)s->limits.tcp_connections + 2 * (rlim_t)s->limits.in_flight + 128 +
-                  PROBER_SOCKETS + (rlim_t)n_workers * (rlim_t)(2 * s->server.n_listen + 4);
+    static _Atomic uint64_t told_ms;
+    uint64_t now_ms = clock_now().mono_ms, last = atomic_load(&told_ms);
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= want)
-        return;
-    limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
-    setrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur < want)
-        log_warning("only %llu open files are allowed, %llu may be needed: raise LimitNOFILE, or "
-                    "lower limits.in-flight",
-                    (unsigned long long)limit.rlim_cur, (unsigned long long)want);
+    if (severity == EVENT_LOG_ERR) /* the end of the process */
+        log_error("libevent: %s", text);
+    else if (now_ms - last >= LIBEVENT_MS &&
+             atomic_compare_exchange_strong(&told_ms, &last, now_ms))
+        log_warning("libevent: %s; others like it within a second are not told", text);
 }
 
 /* Stores (or without them), cache and workers. 0 or -ENOMEM. */
-static int make_parts(struct daemon *d, const struct listener *listeners)
+static int make_parts(struct daemon *d, const int *listeners)
 {
     const struct settings *s = d->newest;
-    struct diags problems;
+    struct diags problems = {0};
     struct random random = {.left = 0};
     struct hash_key key;
     char dir[512];
 
-    diags_init(&problems);
     snprintf(dir, sizeof dir, "%s/policy", s->server.state_dir);
     if (store_open(&d->policy, dir, STORE_SERVE, &problems) != 0)
         do_without(d->policy_error, &problems, "policy", "forwarding goes on without rules");
@@ -287,30 +326,34 @@ static int make_parts(struct daemon *d, const struct listener *listeners)
     random_bytes(&random, &key, sizeof key);
     if ((d->cache = cache_new((size_t)s->cache.size, &key)) == NULL)
         return -ENOMEM;
+    random_bytes(&random, &key, sizeof key);
+    if ((d->ratelimit = ratelimit_new(&key)) == NULL)
+        return -ENOMEM;
     d->verifier = (struct verifier){
         .store = d->policy, .pause_ms = VERIFY_PAUSE_MS, .round_ms = VERIFY_ROUND_MS};
     atomic_fetch_add(&d->newest->users, (uint32_t)d->n_workers + 1);
     for (int i = 0; i <= d->n_workers; i++, listeners += 2 * s->server.n_listen) {
-        d->workers[i] = worker_new(
-            d->cache, d->policy, d->newest, listeners, i < d->n_workers ? s->server.n_listen : 0,
-            d->auditor.writer != NULL ? d->rings[i] : NULL, (unsigned)d->n_workers);
+        d->workers[i] = worker_new(d->cache, d->policy, d->ratelimit, d->newest, listeners,
+                                   i < d->n_workers ? s->server.n_listen : 0,
+                                   d->auditor.writer ? d->rings[i] : NULL, (unsigned)d->n_workers);
         if (d->workers[i] == NULL)
             return -ENOMEM;
     }
     d->own = d->workers[d->n_workers];
     d->prober = prober_new(d->workers, d->n_workers);
-    return d->prober != NULL ? 0 : -ENOMEM;
+    return d->prober ? 0 : -ENOMEM;
 }
 
-static void watch(struct daemon *d, evutil_socket_t fd, short what, event_callback_fn call,
-                  const struct timeval *period)
+static struct event *watch(struct daemon *d, evutil_socket_t fd, short what, event_callback_fn call,
+                           const struct timeval *period)
 {
-    struct event *e = event_new(d->own->listen.base, fd, (short)(what | EV_PERSIST), call, d);
+    struct event *e = event_new(d->own->base, fd, (short)(what | EV_PERSIST), call, d);
 
     if (e == NULL)
-        return;
+        return NULL;
     event_add(e, period);
     d->events[d->n_events++] = e;
+    return e;
 }
 
 /* Everything up to the first answer. 0, or an exit code. */
@@ -322,27 +365,32 @@ static int start(struct daemon *d, struct settings *s, struct diags *problems)
     const struct timeval period = {0, TICK_MS * 1000};
     long n = s->server.workers != 0 ? (long)s->server.workers : sysconf(_SC_NPROCESSORS_ONLN);
     char problem[DAEMON_PROBLEM];
-    struct listener *listeners = NULL;
-    int fd;
+    struct random random = {.left = 0};
+    int *listeners = NULL;
+    struct rlimit files;
+    int fd, rc = 0;
 
     log_set_level((int)s->server.log_level);
     d->n_workers = n < 1 ? 1 : n > DAEMON_MAX_WORKERS ? DAEMON_MAX_WORKERS : (int)n;
-    raise_descriptors(s, d->n_workers);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) { /* a connection is one, a question one or two */
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
     d->written = s;
-    if ((d->newest = generation_new(s)) == NULL)
+    random_bytes(&random, d->cookie_keys, sizeof d->cookie_keys);
+    if ((d->newest = generation_new(d, s)) == NULL)
         return EXIT_FAILURE;
     d->newest->generation = 1;
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    if (listen_bind(s, d->n_workers, &listeners, problems) != 0 ||
-        user_become(s->server.user, dirs, problems) != 0)
+    if (listen_bind(s, d->n_workers, &listeners, problems) != 0)
+        return EXIT_FAILURE;
+    confine_bounds();
+    if (user_become(s->server.user, dirs, problems) != 0 || confine(s, problems) != 0)
         return EXIT_FAILURE;
     for (int i = 0; i < d->n_workers; i++)
         if ((d->rings[i] = audit_ring_new(RING_BYTES)) == NULL)
             return EXIT_FAILURE;
-    if (make_parts(d, listeners) != 0) {
-        diags_tell(problems, "out of memory at start; lower cache.size or server.workers");
+    if (make_parts(d, listeners) != 0)
         return EXIT_FAILURE;
-    }
     free(listeners);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a size limit is a failed write, not a death */
@@ -351,33 +399,39 @@ static int start(struct daemon *d, struct settings *s, struct diags *problems)
     watch(d, SIGINT, EV_SIGNAL, on_signal, NULL);
     watch(d, -1, 0, on_wake, &period);
     if ((fd = control_open(&d->control, s->control.socket, daemon_routes, d, problems)) >= 0)
-        watch(d, fd, EV_READ, on_wake, NULL);
+        d->on_control = watch(d, fd, EV_READ, on_wake, NULL);
     else
         do_without(problem, problems, "control", "waymarkctl cannot talk to this daemon");
-    for (int i = 0; i < d->n_workers; i++)
-        if (thread_start(&d->threads[i], worker_run, d->workers[i]) != 0)
-            return EXIT_FAILURE;
-    return 0;
+    for (int i = 0; i < d->n_workers && rc == 0; i++)
+        rc = thread_start(&d->threads[i], worker_run, d->workers[i]);
+    if (rc != 0)
+        diags_tell(problems,
+                   "a thread for each of %d workers cannot be had: %s; lower server.workers",
+                   d->n_workers, strerror(-rc));
+    return rc == 0 ? 0 : EXIT_FAILURE;
 }
 
 int daemon_run(const char *settings_path, const char *const *assign)
 {
     static struct daemon d;
     struct settings *s;
-    struct diags problems;
+    struct diags problems = {0};
     char text[ADDR_TEXT];
     int code;
 
     d = (struct daemon){.settings_path = settings_path,
                         .assign = assign,
+                        .spare = -1,
+                        .watched = getenv("WATCHDOG_USEC") != NULL,
                         .started = clock_now(),
                         .read = clock_now()};
-    diags_init(&problems);
+    event_set_log_callback(on_libevent);
     code = daemon_read_settings(settings_path, assign, &s, &problems) != 0
                ? EXIT_INVALID
                : start(&d, s, &problems);
+    if (code != 0 && problems.n == 0)
+        diags_tell(&problems, "out of memory at start; lower cache.size or server.workers");
     log_diags(&problems);
-    diags_fini(&problems);
     if (code != 0)
         return code;
     watch_policy(&d);
@@ -387,6 +441,7 @@ int daemon_run(const char *settings_path, const char *const *assign)
     log_notice("started: %d worker%s, policy serial %llu", d.n_workers, d.n_workers == 1 ? "" : "s",
                (unsigned long long)d.policy_serial);
     notify("READY=1");
+    keeper_start(&d.keeper, d.cache, d.newest, KEEP_ROUND_MS);
     worker_run(d.own);
     notify("STOPPING=1");
     for (int i = 0; i < d.n_events; i++)
@@ -400,16 +455,13 @@ int daemon_run(const char *settings_path, const char *const *assign)
     prober_stop(d.prober);
     for (int i = 0; i <= d.n_workers; i++)
         worker_free(d.workers[i]);
-    prober_free(d.prober);
     verifier_stop(&d.verifier);
     auditor_note(&d.auditor, AUDIT_STOP, "stopped", NULL);
     auditor_stop(&d.auditor);
-    for (int i = 0; i < d.n_workers; i++)
-        free(d.rings[i]);
     store_close(d.policy);
+    keeper_stop(&d.keeper); /* last: this alone is a loss that nobody notices */
     cache_free(d.cache);
-    generation_release(d.newest);
-    settings_free(d.written);
+    free(d.ratelimit);
     log_notice("stopped");
     return 0;
 }

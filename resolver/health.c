@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * health.c -- which KMS hosts can be reached, and which of them a client is given. Nothing here
- * knows a socket or a clock.
+ * health.c -- which KMS hosts a client is given. Nothing here knows a socket or a clock.
  *
  * A probe from here is not the client's path: so a host is down only after some failures in a
  * row, and an answer never becomes empty by it.
  */
 #include "resolver/health.h"
 
-#include <errno.h>
-#include <stdlib.h>
-
-#include "base/random.h"
-
-enum { PIN_DAYS = 30 /* that a KMS host counts a client */, PIN_TRIES = 4 };
+enum { PIN_DAYS = 30 /* that a KMS host counts a client */ };
 #define DAY_MS (24 * 3600 * UINT64_C(1000))
 
 const char *const health_errors[HEALTH_ERRORS] = {"", "refused", "timed out", "no route",
@@ -21,7 +15,7 @@ const char *const health_errors[HEALTH_ERRORS] = {"", "refused", "timed out", "n
 
 void health_release(struct health *h)
 {
-    if (h != NULL && atomic_fetch_sub(&h->users, 1) == 1)
+    if (h && atomic_fetch_sub(&h->users, 1) == 1)
         free(h);
 }
 
@@ -47,27 +41,18 @@ bool health_note(struct health_target *t, enum health_error error, unsigned rise
 
 enum health_error health_error_of(int err)
 {
-    switch (err) {
-    case 0:
+    if (err == 0)
         return HEALTH_FINE;
-    case ECONNREFUSED:
-    case ECONNRESET:
+    if (err == ECONNREFUSED || err == ECONNRESET)
         return HEALTH_REFUSED;
-    case ETIMEDOUT:
+    if (err == ETIMEDOUT)
         return HEALTH_TIMED_OUT;
-    case EMFILE:
-    case ENFILE:
-    case ENOBUFS:
-    case ENOMEM:
-    case EAGAIN: /* no port is free */
-        return HEALTH_UNKNOWN;
-    default: /* ENETUNREACH, EHOSTUNREACH, EACCES of a filter ... */
-        return HEALTH_NO_ROUTE;
-    }
+    if (err == EMFILE || err == ENFILE || err == ENOBUFS || err == ENOMEM || err == EAGAIN)
+        return HEALTH_UNKNOWN; /* EAGAIN: no port is free */
+    return HEALTH_NO_ROUTE;    /* ENETUNREACH, EHOSTUNREACH, EACCES of a filter ... */
 }
 
-/* Each thread tries the slots in the same order, so that two that count the same client at once
- * meet in one. */
+/* Threads try the slots in the same order, so two that count one client at once meet in one. */
 bool pin_takes(struct pin *pin, unsigned most, const struct addr *client, uint64_t wall_ms,
                bool counts)
 {
@@ -75,7 +60,7 @@ bool pin_takes(struct pin *pin, unsigned most, const struct addr *client, uint64
     const uint64_t hash = hash_bytes(&key, client->ip, sizeof client->ip), day = wall_ms / DAY_MS;
     const uint64_t mine = hash >> 16 << 16 | (day & 0xffff);
 
-    for (int tries = 0; tries < PIN_TRIES; tries++) {
+    for (;;) {
         unsigned n = 0, slot = PIN_SLOTS; /* its own, or the first that is free */
         uint64_t old = 0;
 
@@ -93,9 +78,8 @@ bool pin_takes(struct pin *pin, unsigned most, const struct addr *client, uint64
         if (n >= most || !counts || old == mine)
             return n < most;
         if (atomic_compare_exchange_strong(&pin->seen[slot], &old, mine))
-            break; /* else another thread was faster: look again */
+            return true; /* else another thread was faster: look again */
     }
-    return true;
 }
 
 void health_choose(const struct health *h, const struct policy_decision *d,
@@ -110,10 +94,10 @@ void health_choose(const struct health *h, const struct policy_decision *d,
         const struct policy_host *host = &d->hosts[i];
         const struct health_target *t = NULL;
 
-        if (h != NULL && h->n > 0)
+        if (h && h->n > 0)
             t = bsearch(host, h->targets, h->n, sizeof *t, policy_approved_compare);
         out->targets[i] = t;
-        if (t != NULL && t->is_down && host->probe)
+        if (t && t->is_down && host->probe)
             out->down |= UINT64_C(1) << i;
     }
     if (out->down == all)

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * health.h -- which KMS hosts can be reached, as answers use it: what a probe means for a host's
- * state, and which hosts of a pool a client is given.
+ * health.h -- which KMS hosts can be reached.
  *
- * The main thread probes (probe.h) and makes a struct health of all hosts, which nobody changes
- * after it was handed out; a worker uses its newest, and the last user frees it. The clients that
- * a pinned host was given to are counted in memory of the whole process, by all workers, without
- * a lock.
+ *   health.c   as answers use it: what a probe means for a host's state, and which hosts of a
+ *              pool a client is given
+ *   probe.c    the main thread finds it out: it resolves the hosts of the pools by its own
+ *              worker's forwarder, and tries each by a TCP connection. No octet is sent to a host
+ *
+ * What is known becomes a struct health of all hosts, which nobody changes after it was handed
+ * out; a worker uses its newest, and the last user frees it. The clients that a pinned host was
+ * given to are counted in memory of the whole process, by all workers, without a lock.
  */
 #ifndef RESOLVER_HEALTH_H
 #define RESOLVER_HEALTH_H
@@ -79,5 +82,16 @@ void health_choose(const struct health *, const struct policy_decision *, const 
 /* Is the client given the pinned host, which fewer than `most` have been given before? */
 bool pin_takes(struct pin *, unsigned most, const struct addr *client, uint64_t wall_ms,
                bool counts);
+
+/* ---- probe.c ---- */
+
+struct prober; /* opaque; the main thread's */
+struct worker;
+
+/* The workers, n of them and behind them the one whose loop the main thread runs, are borrowed.
+ * NULL when out of memory. */
+struct prober *prober_new(struct worker *const *workers, int n);
+/* Ends all that is under way, before the workers are freed; then free() it. */
+void prober_stop(struct prober *);
 
 #endif

@@ -6,11 +6,9 @@
  * costs no malloc. A callback may close its peer, whose place another may then take: no code
  * touches the peer after a callback.
  */
-#include "resolver/io.h"
+#include "resolver/stream.h"
 
 #include <errno.h>
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <netinet/in.h>
@@ -25,15 +23,19 @@ enum { PORT_TRIES = 8, PORT_MIN = 1024 };
 struct io_event {
     struct io io;
     struct event_base *base;
+    struct streams *streams; /* owned */
     uint8_t in[DNS_MAX_MESSAGE + 1];
 };
 
 /* In the space of a peer that is open. */
 struct link {
     struct io_event *home;
+    enum io_kind kind;
     int fd;
-    struct event event;         /* UDP and CONNECT */
-    struct bufferevent *stream; /* TCP; NULL: the others */
+    union {
+        struct event event;
+        struct stream_place place; /* TCP */
+    };
 };
 
 _Static_assert(sizeof(struct event) <= sizeof(void *[IO_TIMER_SPACE]), "a timer holds its event");
@@ -65,7 +67,8 @@ static void timer_set(struct io *io, struct io_timer *t, uint64_t at_ms)
     if (t->at_ms == 0)
         evtimer_assign(event, container_of(io, struct io_event, io)->base, on_timer, t);
     t->at_ms = at_ms;
-    event_add(event, &wait);
+    if (event_add(event, &wait) != 0) /* out of memory: rather too early than never */
+        event_active(event, EV_TIMEOUT, 0);
 }
 
 static void timer_clear(struct io *io, struct io_timer *t)
@@ -82,20 +85,18 @@ static void close_peer(struct io *io, struct io_peer *peer)
 
     (void)io;
     peer->handle = NULL;
-    if (l == NULL)
-        return;
-    if (l->stream != NULL) {
-        bufferevent_free(l->stream); /* which closes the socket */
-    } else if (l->fd >= 0) {
+    if (l && l->kind == IO_TCP) {
+        stream_leave(&l->place);
+    } else if (l && l->fd >= 0) {
         event_del(&l->event);
         close(l->fd);
     }
 }
 
-static void fail_peer(struct io_peer *peer, int error)
+static void end_peer(struct io_peer *peer, int error)
 {
     close_peer(NULL, peer);
-    peer->receive(peer, NULL, error < 0 ? error : -EIO);
+    peer->receive(peer, NULL, -error);
 }
 
 static void on_datagram(evutil_socket_t fd, short what, void *arg)
@@ -108,101 +109,90 @@ static void on_datagram(evutil_socket_t fd, short what, void *arg)
     if (n >= 0)
         peer->receive(peer, self->in, n);
     else if (errno != EAGAIN && errno != EINTR)
-        fail_peer(peer, -errno);
+        end_peer(peer, errno);
 }
 
-static void on_stream(struct bufferevent *stream, void *arg)
-{
-    struct io_peer *peer = arg;
-    struct evbuffer *buffer = bufferevent_get_input(stream);
-    uint8_t *in = ((struct link *)peer->handle)->home->in;
-    size_t len;
-
-    if (evbuffer_copyout(buffer, in, 2) < 2)
-        return;
-    len = bytes_u16(in);
-    if (evbuffer_get_length(buffer) < 2 + len)
-        return;
-    evbuffer_drain(buffer, 2);
-    evbuffer_remove(buffer, in, len);
-    peer->receive(peer, in, (ssize_t)len);
-}
-
-static void on_stream_end(struct bufferevent *stream, short what, void *arg)
-{
-    (void)stream;
-    fail_peer(arg, (what & BEV_EVENT_ERROR) != 0 ? -errno : -ECONNRESET);
-}
-
-/* CONNECT: the socket tells how it ended. */
 static void on_connected(evutil_socket_t fd, short what, void *arg)
 {
-    struct io_peer *peer = arg;
-    socklen_t len = sizeof(int);
-    int error = EIO;
+    int error = 0;
 
     (void)what;
-    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
-    close_peer(NULL, peer);
-    peer->receive(peer, NULL, -error);
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &(socklen_t){sizeof error}) != 0)
+        error = errno;
+    end_peer(arg, error);
 }
 
-static int ask_server(struct io *io, struct io_peer *peer, const struct addr *server,
-                      enum io_kind kind, const uint8_t *message, size_t len)
+/* A UDP socket on a port that nobody can foresee, of all that may be used; the kernel's choice if
+ * those that were drawn are taken. */
+static int bind_source(struct io *io, int fd, const struct io_target *to)
 {
-    const uint8_t length[2] = {(uint8_t)(len >> 8), (uint8_t)len};
+    const uint8_t mapped = addr_is_v4(to->server) ? 0xff : 0;
+    struct addr any = {.ip = {[10] = mapped, [11] = mapped}}, from = to->source ? *to->source : any;
+    struct sockaddr_storage sa;
+
+    for (int i = 0; i < PORT_TRIES; i++) {
+        from.port = (uint16_t)(PORT_MIN + random_below(io->random, 65536 - PORT_MIN));
+        if (bind(fd, (struct sockaddr *)&sa, addr_to_sockaddr(&from, &sa)) == 0)
+            return 0;
+    }
+    from.port = 0;
+    return to->source == NULL || bind(fd, (struct sockaddr *)&sa, addr_to_sockaddr(&from, &sa)) == 0
+               ? 0
+               : -errno;
+}
+
+/* The message is sent. A socket, or -errno. */
+static int send_datagram(struct io *io, const struct io_target *to, const uint8_t *message,
+                         size_t len)
+{
+    struct sockaddr_storage sa;
+    socklen_t sa_len = addr_to_sockaddr(to->server, &sa);
+    int fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), rc;
+    int omit = IP_PMTUDISC_OMIT;
+
+    if (fd < 0)
+        return -errno;
+    /* Forged "fragmentation needed" messages have no effect (SAD DNS). */
+    if (sa.ss_family == AF_INET)
+        setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &omit, sizeof omit);
+    rc = bind_source(io, fd, to);
+    if (rc == 0 && (connect(fd, (struct sockaddr *)&sa, sa_len) != 0 ||
+                    send(fd, message, len, MSG_NOSIGNAL) < 0))
+        rc = -errno;
+    if (rc == 0)
+        return fd;
+    close(fd);
+    return rc;
+}
+
+static int ask_server(struct io *io, struct io_peer *peer, const struct io_target *to,
+                      const uint8_t *message, size_t len)
+{
     struct io_event *self = container_of(io, struct io_event, io);
     struct link *l = (void *)peer->space;
-    const uint8_t mapped = addr_is_v4(server) ? 0xff : 0;
-    struct addr any = {.ip = {[10] = mapped, [11] = mapped}};
-    struct sockaddr_storage to, from;
-    socklen_t to_len = addr_to_sockaddr(server, &to);
-    int type = kind == IO_UDP ? SOCK_DGRAM : SOCK_STREAM;
-    int omit = IP_PMTUDISC_OMIT, rc = -1;
+    bool connects = to->kind == IO_CONNECT;
+    int rc;
 
-    *l = (struct link){.home = self,
-                       .fd = socket(to.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
-    if (l->fd < 0)
-        return -errno;
-    peer->handle = l;
-    if (kind == IO_CONNECT)
-        event_assign(&l->event, self->base, l->fd, EV_WRITE, on_connected, peer);
-    else
-        event_assign(&l->event, self->base, l->fd, EV_READ | EV_PERSIST, on_datagram, peer);
-    /* A UDP port that nobody can foresee, of all that may be used; the kernel's choice if
-     * those that were drawn are taken. */
-    for (int i = 0; kind == IO_UDP && rc != 0 && i < PORT_TRIES; i++) {
-        any.port = (uint16_t)(PORT_MIN + random_below(io->random, 65536 - PORT_MIN));
-        rc = bind(l->fd, (struct sockaddr *)&from, addr_to_sockaddr(&any, &from));
-    }
-    /* Forged "fragmentation needed" messages have no effect (SAD DNS). */
-    if (kind == IO_UDP && to.ss_family == AF_INET)
-        setsockopt(l->fd, IPPROTO_IP, IP_MTU_DISCOVER, &omit, sizeof omit);
-    if ((connect(l->fd, (struct sockaddr *)&to, to_len) != 0 && errno != EINPROGRESS) ||
-        (kind == IO_UDP && send(l->fd, message, len, MSG_NOSIGNAL) != (ssize_t)len)) {
-        rc = -errno;
-        close_peer(io, peer);
+    *l = (struct link){.home = self, .kind = to->kind, .fd = -1};
+    if (to->kind == IO_TCP) {
+        rc = stream_ask(self->streams, peer, &l->place, to, message, len);
+        peer->handle = rc == 0 ? l : NULL;
         return rc;
     }
-    if (kind != IO_TCP) {
-        rc = event_add(&l->event, NULL);
-    } else if ((l->stream = bufferevent_socket_new(self->base, l->fd, BEV_OPT_CLOSE_ON_FREE)) ==
-               NULL) {
-        rc = -1;
-    } else {
-        bufferevent_setcb(l->stream, on_stream, NULL, on_stream_end, peer);
-        bufferevent_setwatermark(l->stream, EV_READ, 0, 2 + DNS_MAX_MESSAGE);
-        rc = bufferevent_enable(l->stream, EV_READ);
-        rc |= bufferevent_write(l->stream, length, sizeof length);
-        rc |= bufferevent_write(l->stream, message, len); /* it leaves when it is connected */
+    rc = l->fd = connects ? stream_connect(to) : send_datagram(io, to, message, len);
+    if (rc < 0)
+        return rc;
+    event_assign(&l->event, self->base, l->fd, connects ? EV_WRITE : EV_READ | EV_PERSIST,
+                 connects ? on_connected : on_datagram, peer);
+    if (event_add(&l->event, NULL) != 0) {
+        close(l->fd);
+        return -ENOMEM;
     }
-    if (rc == 0)
-        return 0;
-    close_peer(io, peer);
-    return -ENOMEM;
+    peer->handle = l;
+    return 0;
 }
 
-struct io *io_event_new(struct event_base *base, struct random *random)
+struct io *io_event_new(struct event_base *base, struct random *random, struct worker_stats *stats)
 {
     struct io_event *self = calloc(1, sizeof *self);
 
@@ -215,11 +205,18 @@ struct io *io_event_new(struct event_base *base, struct random *random)
                            .now = now_of,
                            .random = random};
     self->base = base;
-    return &self->io;
+    if ((self->streams = streams_new(&self->io, base, stats)) != NULL)
+        return &self->io;
+    free(self);
+    return NULL;
 }
 
 void io_event_free(struct io *io)
 {
-    if (io != NULL)
-        free(container_of(io, struct io_event, io));
+    struct io_event *self = container_of(io, struct io_event, io);
+
+    if (io == NULL)
+        return;
+    streams_free(self->streams);
+    free(self);
 }

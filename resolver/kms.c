@@ -14,11 +14,10 @@
  * the next `from` or `until` of a candidate, which are compared at each use, since the wall clock
  * may be set.
  * Decisions on failed, stale or uncached verdicts are not kept: the next question may get a
- * better answer. Images of our own are built in scratch->second.
+ * better answer; nor those for a pinned host, which counts its clients. Images of our own are built
+ * in scratch->second.
  */
 #include "resolver/query.h"
-
-#include "base/str.h"
 
 enum {
     UNCONDITIONAL_MS = 3600 * 1000, /* a decision without a verdict ends some time, too */
@@ -67,24 +66,13 @@ static uint32_t ttl_given(const struct real *r, const struct policy_decision *d,
     return unsure && ttl > STALE_TTL_S ? STALE_TTL_S : (uint32_t)ttl;
 }
 
-/* The addresses of a host: those of the policy, else those that its name has, as far as known. */
-static void write_addresses(struct writer *w, const struct policy_host *h,
-                            const struct health_target *t, uint32_t ttl)
+static void write_address(struct writer *w, enum section section, size_t owner_pos,
+                          const struct addr *a, uint32_t ttl)
 {
-    const bool resolved = h->n_addresses == 0 && t != NULL && !t->is_pinned;
-    const struct addr *list = resolved ? t->addresses : h->addresses;
-    const int n = resolved ? t->n_addresses : h->n_addresses;
+    uint16_t len = addr_is_v4(a) ? 4 : 16;
 
-    if (resolved && ttl > t->ttl)
-        ttl = t->ttl;
-    for (int k = 0; k < n; k++) {
-        bool v4 = addr_is_v4(&list[k]);
-
-        /* Its name is written out, too: records that move are pointed at by none. */
-        writer_bytes(w, h->target.data, h->target.len);
-        image_record(w, SECTION_ADDITIONAL, 0, v4 ? TYPE_A : TYPE_AAAA, ttl, v4 ? 4 : 16);
-        writer_bytes(w, list[k].ip + (v4 ? 12 : 0), v4 ? 4 : 16);
-    }
+    image_record(w, section, owner_pos, len == 4 ? TYPE_A : TYPE_AAAA, ttl, len);
+    writer_bytes(w, a->ip + 16 - len, len);
 }
 
 /* What the decision delivers: its length, 0 when there is nothing (SERVFAIL). `ours`: of
@@ -112,9 +100,21 @@ static size_t make_image(const struct view *v, const struct query *q,
         writer_u16(&w, h->port);
         writer_bytes(&w, h->target.data, h->target.len); /* RFC 2782: never compressed */
     }
-    for (int i = 0; pool && i < d->n_hosts; i++)
-        if (choice->given >> i & 1)
-            write_addresses(&w, &d->hosts[i], choice->targets[i], ttl);
+    /* The addresses of the hosts: those of the policy, else those that the name has, as far as known. */
+    for (int i = 0; pool && i < d->n_hosts; i++) {
+        const struct policy_host *h = &d->hosts[i];
+        const struct health_target *t = choice->targets[i];
+        const bool resolved = h->n_addresses == 0 && t && !t->is_pinned;
+        const struct addr *list = resolved ? t->addresses : h->addresses;
+        const int n = resolved ? t->n_addresses : h->n_addresses;
+
+        for (int k = 0; k < n && (choice->given >> i & 1) != 0; k++) {
+            /* Its name is written out, too: records that move are pointed at by none. */
+            writer_bytes(&w, h->target.data, h->target.len);
+            write_address(&w, SECTION_ADDITIONAL, 0, &list[k],
+                          resolved && ttl > t->ttl ? t->ttl : ttl);
+        }
+    }
     if (pool)
         return w.full ? 0 : w.len;
     /* A negative answer of our own: with a SOA, or resolvers in front would ask again
@@ -130,7 +130,16 @@ static size_t make_image(const struct view *v, const struct query *q,
         return srv_filter(r->image, r->len, v->scratch->srv, r->n_srv, d->unapproved, w.start,
                           DNS_MAX_MESSAGE);
     *image = r->image;
-    return r->image != NULL ? r->len : 0;
+    return r->image ? r->len : 0;
+}
+
+/* Behind a space, if there is room. */
+static void add_word(char *list, size_t size, const char *word)
+{
+    const size_t len = strlen(list);
+
+    if (len + 1 + strlen(word) < size)
+        sprintf(list + len, "%s%s", len > 0 ? " " : "", word);
 }
 
 /* What an event has of the question; of the large struct only what is used is set. */
@@ -148,10 +157,10 @@ static void event_asked(const struct view *v, struct query *q, struct now now)
     e->id = q->message.id;
     e->flags = q->message.flags;
     e->edns_do = q->message.edns.do_bit;
-    e->n_networks = 0;
+    e->networks[0] = '\0';
     if (query_find_networks(v, q))
-        for (int i = 0; i < q->networks.n_networks && i < AUDIT_EVENT_NETWORKS; i++)
-            str_copy(e->networks[e->n_networks++], AUDIT_TEXT, q->networks.networks[i]);
+        for (int i = 0; i < q->networks.n_networks; i++)
+            add_word(e->networks, sizeof e->networks, q->networks.networks[i]);
     q->has_event = true;
 }
 
@@ -168,13 +177,17 @@ void kms_event_note(const struct view *v, struct query *q, enum kms_outcome outc
     e->reason = (uint8_t)reason;
     e->rcode = rcode;
     e->rule[0] = e->would_rule[0] = '\0';
+    e->real[0] = e->answer[0] = e->unapproved[0] = '\0';
     str_copy(e->text, sizeof e->text, text);
 }
 
-static void add_host(struct audit_host *list, uint8_t *n, const struct name *target, uint16_t port)
+static void tell_host(char list[AUDIT_HOSTS], const struct name *target, uint16_t port)
 {
-    if (*n < AUDIT_HOSTS)
-        list[(*n)++] = (struct audit_host){.target = *target, .port = port};
+    char host[NAME_TEXT + 8] UNINITIALIZED;
+
+    name_print(target, host);
+    sprintf(host + strlen(host), ":%u", port);
+    add_word(list, AUDIT_HOSTS, host);
 }
 
 /* A discovery question that was decided on q->real; rcode: what the client is told. */
@@ -188,54 +201,45 @@ static void event_decided(const struct view *v, struct query *q, const struct po
     kms_event_note(v, q, d->outcome, d->reason, rcode, "", now);
     e->cached = r->cached;
     e->verdict = (uint8_t)d->verdict;
-    e->server = r->server;
-    e->real_rcode = r->rcode;
-    e->real_ms = r->ms;
+    e->server = r->said.server;
+    e->real_rcode = r->said.rcode;
+    e->real_ms = r->said.rtt_ms;
     e->policy_serial = d->serial;
     str_copy(e->rule, sizeof e->rule, d->rule);
     e->would = (uint8_t)d->would.outcome;
     str_copy(e->would_rule, sizeof e->would_rule, d->would.rule);
     for (int i = 0; i < r->n_srv && i < SRV_MAX; i++) {
-        add_host(e->real, &e->n_real, &srv[i].target, srv[i].port);
+        tell_host(e->real, &srv[i].target, srv[i].port);
         if (d->unapproved[i])
-            add_host(e->unapproved, &e->n_unapproved, &srv[i].target, srv[i].port);
+            tell_host(e->unapproved, &srv[i].target, srv[i].port);
         if (d->outcome == OUTCOME_PASSED || (d->outcome == OUTCOME_FILTERED && !d->unapproved[i]))
-            add_host(e->answer, &e->n_answer, &srv[i].target, srv[i].port);
+            tell_host(e->answer, &srv[i].target, srv[i].port);
     }
     if (is_pool(d->outcome))
         for (int i = 0; i < d->n_hosts; i++)
             if (v->scratch->choice.given >> i & 1)
-                add_host(e->answer, &e->n_answer, &d->hosts[i].target, d->hosts[i].port);
+                tell_host(e->answer, &d->hosts[i].target, d->hosts[i].port);
 }
 
 /* In front of the packed event. */
 struct kept {
     uint64_t stamp[3], since_ms, until_ms;
+    size_t packed; /* octets of the event */
     int ede;
-    uint16_t pin; /* place in the health, from 1, of the one host that is given; 0: there is none */
-    uint8_t pin_clients; /* until it has so many */
     bool ours;
 };
 
-/* What must be the same for a kept decision to be good. */
-static void make_stamp(const struct view *v, const struct query *q, uint64_t stamp[3])
+/* stamp: what must be the same for a kept decision to be good. */
+static struct cache_key kept_key(const struct view *v, const struct query *q, uint64_t stamp[3])
 {
-    const struct health *h = view_health(v);
+    const struct health *h = *v->health;
+    struct cache_key key = q->key;
 
     stamp[0] = store_state(v->policy->txn);
-    stamp[1] = v->settings->generation << 32 | (h != NULL ? h->epoch : 0);
+    stamp[1] = v->settings->generation << 32 | (h ? h->epoch : 0);
     stamp[2] = q->networks.key;
-}
-
-static struct cache_key decision_key(const struct view *v, const struct query *q)
-{
-    struct cache_key key = {.name = &q->message.qname,
-                            .type = TYPE_SRV,
-                            .class = CLASS_IN,
-                            .kind = CACHE_DECISION,
-                            .bits = q->key.bits,
-                            .scope = (uint32_t)q->networks.key};
-
+    key.kind = CACHE_DECISION;
+    key.scope = (uint32_t)q->networks.key;
     cache_key_init(v->cache, &key);
     return key;
 }
@@ -251,7 +255,7 @@ static enum answer send_decided(const struct view *v, struct query *q, const uin
 
     if (!is_pool(e->outcome))
         query_rotate(v, q);
-    else if (e->n_answer > 1)
+    else if (strchr(e->answer, ' '))
         image_shuffle_srv(q->out, q->out_len, v->random);
     return result;
 }
@@ -259,52 +263,32 @@ static enum answer send_decided(const struct view *v, struct query *q, const uin
 /* The same client range asked before, and nothing has changed since. */
 static bool find_kept(const struct view *v, struct query *q, struct now now, enum answer *result)
 {
-    const struct cache_key key = decision_key(v, q);
-    uint8_t *image = v->scratch->image, note[CACHE_MAX_NOTE];
-    size_t len = 0, note_len = sizeof note;
-    struct cache_facts f;
     uint64_t stamp[3];
+    const struct cache_key key = kept_key(v, q, stamp);
+    uint8_t *image = v->scratch->image;
+    size_t len, head;
+    struct cache_facts f;
     struct kept k;
 
-    make_stamp(v, q, stamp);
-    if (cache_get(v->cache, &key, now.mono_ms, image, sizeof v->scratch->image, &len, &f, note,
-                  &note_len) != CACHE_HIT)
+    if (cache_get(v->cache, &key, now.mono_ms, image, sizeof v->scratch->image, &len, &f) !=
+            CACHE_HIT ||
+        real_ends_soon(v, &f, now)) /* then the real answer is looked at, and asked for again */
         return false;
-    memcpy(&k, note, sizeof k);
+    memcpy(&k, image, sizeof k);
+    head = sizeof k + k.packed;
     if (memcmp(k.stamp, stamp, sizeof stamp) != 0 || now.wall_ms < k.since_ms ||
         now.wall_ms >= k.until_ms)
         return false;
-    if (k.pin > 0 && !pin_takes(view_health(v)->targets[k.pin - 1].pin, k.pin_clients,
-                                &q->client.addr, now.wall_ms, true))
-        return false; /* it has its clients: others are given, too */
     COUNT(v->stats, kms_decision_hits);
-    audit_event_unpack(&q->event, note + sizeof k, note_len - sizeof k);
+    audit_event_unpack(&q->event, image + sizeof k, k.packed);
     event_asked(v, q, now);
     q->event.cached = true;
-    q->real = (struct real){.cached = true, .rotates = f.rotates};
+    q->real = (struct real){.cached = true, .said.rotates = f.rotates};
     if (!k.ours)
-        image_age(image, len, (uint32_t)((now.mono_ms - f.stored_ms) / 1000), 0, UINT32_MAX);
-    *result = send_decided(v, q, image, len, k.ede);
+        image_age(image + head, len - head, (uint32_t)((now.mono_ms - f.stored_ms) / 1000), 0,
+                  UINT32_MAX);
+    *result = send_decided(v, q, image + head, len - head, k.ede);
     return true;
-}
-
-/* Those of the decision's hosts that this client is given, into scratch->choice. */
-static void choose_hosts(const struct view *v, const struct query *q, struct now now,
-                         struct kept *k)
-{
-    const struct policy_decision *d = &v->scratch->decision;
-    const struct health *h = view_health(v);
-    struct health_choice *c = &v->scratch->choice;
-
-    health_choose(h, d, &q->client.addr, now.wall_ms, !v->trace, c);
-    if (c->pinned >= 0 && c->targets[c->pinned] != NULL && c->targets[c->pinned]->pin != NULL) {
-        k->pin = (uint16_t)(c->targets[c->pinned] - h->targets + 1);
-        k->pin_clients = d->pinned;
-    }
-    if (c->down != 0)
-        COUNT(v->stats, kms_hosts_down);
-    if (c->pinned >= 0)
-        COUNT(v->stats, kms_pinned);
 }
 
 /* Builds, records and sends what was decided; keeps it, unless it may soon be another. */
@@ -312,19 +296,26 @@ static enum answer carry_out(const struct view *v, struct query *q, bool keep, s
 {
     const struct policy_decision *d = &v->scratch->decision;
     const struct real *r = &q->real;
-    const uint64_t good_ms = d->verdict == VERDICT_NONE      ? UNCONDITIONAL_MS
-                             : r->cached && r->image != NULL ? r->left_ms
-                                                             : 0;
+    struct health_choice *c = &v->scratch->choice;
+    const uint64_t good_ms = d->verdict == VERDICT_NONE ? UNCONDITIONAL_MS
+                             : r->cached && r->image    ? r->left_ms
+                                                        : 0;
     struct cache_facts facts = {
-        .stored_ms = now.mono_ms, .expires_ms = now.mono_ms + good_ms, .rotates = r->rotates};
+        .stored_ms = now.mono_ms, .expires_ms = now.mono_ms + good_ms, .rotates = r->said.rotates};
     struct kept k = {.since_ms = d->since_ms, .until_ms = d->until_ms};
-    uint8_t note[CACHE_MAX_NOTE];
+    uint8_t head[CACHE_MAX_HEAD] UNINITIALIZED;
     const uint8_t *image;
     struct cache_key key;
-    size_t len, packed;
+    size_t len;
 
-    if (is_pool(d->outcome))
-        choose_hosts(v, q, now, &k);
+    if (is_pool(d->outcome)) {
+        health_choose(*v->health, d, &q->client.addr, now.wall_ms, !v->trace, c);
+        if (c->down != 0)
+            COUNT(v->stats, kms_hosts_down);
+        if (c->pinned >= 0)
+            COUNT(v->stats, kms_pinned);
+        keep = keep && c->pinned < 0;
+    }
     len = make_image(v, q, d, &image, &k.ours);
     if (d->reason == REASON_DAMAGED)
         COUNT(v->stats, kms_damaged);
@@ -334,11 +325,10 @@ static enum answer carry_out(const struct view *v, struct query *q, bool keep, s
         k.ede = real_ede(r);
     event_decided(v, q, d, len > 0 ? dns_rcode(image, len) : RCODE_SERVFAIL, now);
     if (keep && !v->trace && len > 0 && good_ms > 0 && d->reason != REASON_DAMAGED &&
-        (packed = audit_event_pack(&q->event, note + sizeof k, sizeof note - sizeof k)) > 0) {
-        make_stamp(v, q, k.stamp);
-        memcpy(note, &k, sizeof k);
-        key = decision_key(v, q);
-        (void)cache_put(v->cache, &key, &facts, image, len, note, sizeof k + packed);
+        (k.packed = audit_event_pack(&q->event, head + sizeof k, sizeof head - sizeof k)) > 0) {
+        key = kept_key(v, q, k.stamp);
+        memcpy(head, &k, sizeof k);
+        cache_put(v->cache, &key, &facts, image, len, head, sizeof k + k.packed);
     }
     return send_decided(v, q, image, len, k.ede);
 }
@@ -355,26 +345,26 @@ enum answer kms_answer(const struct view *v, struct query *q, const struct real 
     struct policy_real real;
     enum answer result;
 
-    if (ask != NULL && came == NULL && !v->trace && find_kept(v, q, now, &result))
+    if (ask && came == NULL && !v->trace && find_kept(v, q, now, &result))
         return result;
-    q->real = (struct real){.verdict = VERDICT_NONE};
-    if (ask != NULL)
+    q->real = (struct real){.said.verdict = VERDICT_NONE};
+    if (ask)
         policy_match(v->policy, ask, match);
-    if (ask != NULL && came == NULL && policy_decide_blind(v->policy, ask, match, d))
+    if (ask && came == NULL && policy_decide_blind(v->policy, ask, match, d))
         return carry_out(v, q, true, now);
     if (!real_look(v, q, came, now))
         return ANSWER_FORWARD;
-    if (q->real.verdict == VERDICT_NONE) { /* it must not be asked, and nothing is known */
+    if (q->real.said.verdict == VERDICT_NONE) { /* it must not be asked, and nothing is known */
         policy_decision_none(d, VERDICT_NONE, REASON_RD0);
         d->outcome = OUTCOME_FAILED;
         event_decided(v, q, d, RCODE_REFUSED, now);
         return query_send(v, q, NULL, 0, RCODE_REFUSED, EDE_NOT_AUTHORITATIVE, NULL);
     }
-    real = (struct policy_real){.verdict = q->real.verdict,
+    real = (struct policy_real){.verdict = q->real.said.verdict,
                                 .srv = v->scratch->srv,
                                 .n_srv = q->real.n_srv,
-                                .is_signed = q->message.edns.do_bit && q->real.has_rrsig};
-    if (ask != NULL)
+                                .is_signed = q->message.edns.do_bit && q->real.said.has_rrsig};
+    if (ask)
         policy_decide_matched(v->policy, ask, match, &real, d);
     else
         policy_decision_none(d, real.verdict, no_rule);
@@ -387,38 +377,34 @@ enum answer kms_answer(const struct view *v, struct query *q, const struct real 
 
 bool kms_host_answer(const struct view *v, struct query *q, struct now now, enum answer *result)
 {
-    const enum kms_verdict verdict = q->real.verdict;
+    const enum kms_verdict verdict = q->real.said.verdict;
     const struct message *m = &q->message;
     const struct policy_decision *d;
-    uint16_t len = m->qtype == TYPE_A ? 4 : 16;
     struct writer w = writer_make(v->scratch->second, sizeof v->scratch->second);
-    const struct addr *list[HOST_ADDRESSES];
-    uint32_t n = 0, k, ttl;
+    struct addr list[HOST_ADDRESSES];
+    uint32_t ttl;
+    size_t n = 0;
 
     if (m->qclass != CLASS_IN || !view_policy(v) || !policy_may_be_host(v->policy, &m->qname))
         return false;
     (void)query_find_networks(v, q);
-    d = decide_on(v, q, verdict, q->real.has_rrsig, now);
+    d = decide_on(v, q, verdict, q->real.said.has_rrsig, now);
     if (d->reason == REASON_DAMAGED)
         COUNT(v->stats, kms_damaged);
     ttl = ttl_given(&q->real, d, d->ttl < HOST_TTL_MAX_S ? d->ttl : HOST_TTL_MAX_S);
-    image_begin(&w, m, RCODE_NOERROR);
     /* The host's addresses of this type; it may be there several times, with several ports. */
     for (int i = 0; i < d->n_hosts; i++) {
         const struct policy_host *h = &d->hosts[i];
 
-        for (int a = 0; a < h->n_addresses && name_equal(&h->target, &m->qname); a++) {
-            if (m->qtype != (addr_is_v4(&h->addresses[a]) ? TYPE_A : TYPE_AAAA))
-                continue;
-            for (k = 0; k < n && !addr_same_ip(list[k], &h->addresses[a]); k++)
-                ;
-            if (k < n || n == HOST_ADDRESSES)
-                continue;
-            list[n++] = &h->addresses[a];
-            image_record(&w, SECTION_ANSWER, DNS_HEADER, m->qtype, ttl, len);
-            writer_bytes(&w, h->addresses[a].ip + 16 - len, len);
-        }
+        for (int a = 0; a < h->n_addresses && name_equal(&h->target, &m->qname); a++)
+            if (m->qtype == (addr_is_v4(&h->addresses[a]) ? TYPE_A : TYPE_AAAA) &&
+                n < HOST_ADDRESSES)
+                list[n++] = h->addresses[a];
     }
+    n = policy_sort_unique(list, n, sizeof list[0], policy_prefix_compare);
+    image_begin(&w, m, RCODE_NOERROR);
+    for (size_t k = 0; k < n; k++)
+        write_address(&w, SECTION_ANSWER, DNS_HEADER, &list[k], ttl);
     /* No address of this type, but a name that has one exists: it is not denied, or
      * resolvers in front would hide the address (RFC 8020), and a client that asks for
      * both types is not told of a failure. */

@@ -2,10 +2,9 @@
  *
  * machine.c -- what the machine tells. Used by the main thread only.
  *
- * A forwarder that asks itself turns one question into a storm: so new settings that would
- * lead to it are refused. Once an administrator points the machine at Waymark, resolv.conf
- * names ourselves; so our own addresses are left out, and if nothing is left we say which
- * line to write.
+ * A forwarder that asks itself turns one question into a storm: so new settings that would lead to
+ * it are refused. Once an administrator points the machine at Waymark, resolv.conf names ourselves;
+ * so our own addresses are left out, and if nothing is left we say which line to write.
  *
  * Changes are found by comparing: reading all addresses and two small files costs some ten
  * microseconds, and none is missed, however it was made (renamed, linked or mounted files).
@@ -18,7 +17,7 @@
 
 #include "base/file.h"
 #include "base/random.h"
-#include "wire/present.h"
+#include "wire/message.h"
 
 enum { RESOLV_CONF_MAX = 65536 };
 
@@ -36,10 +35,10 @@ void machine_networks(struct settings *s)
         s->n_machine = -errno;
         return;
     }
-    for (struct ifaddrs *i = list; i != NULL; i = i->ifa_next)
+    for (struct ifaddrs *i = list; i; i = i->ifa_next)
         room++;
     s->machine = rules = arena_alloc(s->arena, (size_t)room * sizeof *rules);
-    for (struct ifaddrs *i = list; rules != NULL && i != NULL; i = i->ifa_next) {
+    for (struct ifaddrs *i = list; rules && i; i = i->ifa_next) {
         struct prefix net = {.len = 128};
         struct addr a, mask;
 
@@ -58,7 +57,7 @@ void machine_networks(struct settings *s)
             rules[n++] = (struct access_rule){.net = net, .action = ACCESS_ALLOW};
     }
     freeifaddrs(list);
-    s->n_machine = rules != NULL ? n : -ENOMEM;
+    s->n_machine = rules ? n : -ENOMEM;
 }
 
 /* Would a question to this server come back to us? A wildcard listens at all addresses. */
@@ -78,7 +77,7 @@ static bool is_own_listener(const struct settings *s, const struct addr *server)
     }
     if (!wildcard || addr_is(server, ADDR_LOOPBACK) || getifaddrs(&list) != 0)
         return wildcard && addr_is(server, ADDR_LOOPBACK);
-    for (struct ifaddrs *i = list; i != NULL && !found; i = i->ifa_next)
+    for (struct ifaddrs *i = list; i && !found; i = i->ifa_next)
         found = addr_from_sockaddr(&own, i->ifa_addr) && addr_same_ip(&own, server);
     freeifaddrs(list);
     return found;
@@ -106,7 +105,7 @@ static int route_of_resolv_conf(struct settings *s, const char *root, struct dia
         snprintf(path, sizeof path, "%s%s", root, resolv_confs[i]);
         if (file_read(path, RESOLV_CONF_MAX, &text, &len) != 0)
             break;
-        for (char *line = strtok_r(text, "\n", &save); line != NULL && n < ROUTE_MAX_SERVERS;
+        for (char *line = strtok_r(text, "\n", &save); line && n < ROUTE_MAX_SERVERS;
              line = strtok_r(NULL, "\n", &save)) {
             if (sscanf(line, " nameserver %79s", word) != 1 || addr_parse(&a, word, 53) != 0)
                 continue;
@@ -128,8 +127,14 @@ static int route_of_resolv_conf(struct settings *s, const char *root, struct dia
             "none but this forwarder itself; add to %s a line such as\n"
             "  forward: [{zone: ., servers: [\"192.0.2.53\"]}]",
             SETTINGS_DEFAULT_PATH);
-    found->route = (struct route){
-        .zone.len = 1, .servers = found->servers, .n_servers = n, .timeout_ms = 1000, .edns = true};
+    found->route = (struct route){.zone.len = 1,
+                                  .servers = found->servers,
+                                  .n_servers = n,
+                                  .timeout_ms = 1000,
+                                  .edns = true,
+                                  .tls_name = "",
+                                  .tls_ca = "",
+                                  .tls_port = DNS_TLS_PORT};
     found->route.id = route_id(&found->route);
     s->routes = &found->route;
     s->n_routes = 1;
@@ -177,7 +182,7 @@ uint64_t machine_fingerprint(const char *root)
 
     if (getifaddrs(&list) != 0)
         list = NULL;
-    for (struct ifaddrs *i = list; i != NULL; i = i->ifa_next)
+    for (struct ifaddrs *i = list; i; i = i->ifa_next)
         for (int mask = 0; mask < 2; mask++)
             if (addr_from_sockaddr(&a, mask ? i->ifa_netmask : i->ifa_addr))
                 chain.k0 = hash_bytes(&chain, a.ip, sizeof a.ip);

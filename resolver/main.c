@@ -21,11 +21,10 @@ static int show_settings(bool check, const char *path, const char *const *assign
     struct settings *s = NULL;
     const char *front = "answered here, since all servers of route . are public: ";
     char zone[SPECIAL_TEXT];
-    struct diags d;
+    struct diags d = {0};
     size_t at = 0;
     int rc;
 
-    diags_init(&d);
     rc = daemon_read_settings(path, assign, &s, &d);
     diags_print(&d, stderr);
     diags_fini(&d);

@@ -13,14 +13,14 @@
 #include <sys/queue.h>
 
 #include "audit/event.h"
-#include "base/number.h"
 #include "cache/cache.h"
 #include "policy/decide.h"
+#include "resolver/cookie.h"
 #include "resolver/health.h"
+#include "resolver/ratelimit.h"
 #include "resolver/stats.h"
 #include "settings/settings.h"
-#include "wire/present.h"
-#include "wire/reply.h"
+#include "wire/message.h"
 
 /* Large buffers that a decision needs; one per worker, never kept. */
 struct scratch {
@@ -39,24 +39,20 @@ struct view {
     struct random *random;
     struct worker_stats *stats;
     struct scratch *scratch;
-    struct health *const *health; /* the worker's newest; NULL, or it is: all hosts are up */
+    struct health *const *health; /* the worker's newest; NULL: all hosts are up */
+    struct ratelimit *ratelimit;  /* of all workers; NULL: no limits */
     bool trace;                   /* explain: decisions are made anew and are not kept */
     unsigned users;               /* flights that began with it; one while it is the newest */
 };
-
-static inline const struct health *view_health(const struct view *v)
-{
-    return v->health != NULL ? *v->health : NULL;
-}
 
 /* Begins the policy reader if the batch has not yet; false: no policy. The batch ends it. */
 static inline bool view_policy(const struct view *v)
 {
     struct policy_reader *r = v->policy;
 
-    if (r != NULL && !r->begun)
+    if (r && !r->begun)
         r->begun = store_reader_begin(r->txn) == 0;
-    return r != NULL && r->begun;
+    return r && r->begun;
 }
 
 static inline void view_policy_end(const struct view *v)
@@ -72,21 +68,22 @@ enum answer { ANSWER_SEND, ANSWER_FORWARD, ANSWER_DROP, ANSWER_WAIT, ANSWER_IGNO
 
 /* Where an answer goes. */
 struct client {
-    struct addr addr;
+    struct addr addr;              /* who asks: access, policy, audit and limits go by it */
+    struct addr peer;              /* who sent it, and gets the answer: the same, or a balancer */
     uint8_t transport;             /* enum audit_transport */
-    uint8_t local[20];             /* UDP, of a wildcard bind: the address that was asked (udp.c) */
+    bool proved;                   /* it has this address: TCP, or a valid cookie */
+    uint8_t local[40];             /* UDP, of a wildcard bind: the address that was asked (udp.c) */
     uint16_t listener;             /* UDP: index of the listening socket */
     struct connection *connection; /* TCP; there until its last question is answered */
 };
 
 /* What the real DNS says of one question. */
 struct real {
-    enum kms_verdict verdict; /* PRESENT: of any type; OTHER may have an image, too */
-    uint16_t rcode;           /* of a failure: as the servers said; or RCODE_TIMEOUT, _UNUSABLE */
-    const uint8_t *image;     /* borrowed; NULL: there is no answer */
+    /* Its verdict: PRESENT: of any type; OTHER may have an image, too. Its rcode: of a failure as the
+     * servers said, or RCODE_TIMEOUT, _UNUSABLE. Its server: any: nobody. */
+    struct cache_facts said;
+    const uint8_t *image; /* borrowed; NULL: there is no answer */
     size_t len;
-    bool has_rrsig, has_cname;
-    bool rotates;       /* image_rotate() may be used on the image */
     bool cached, stale; /* stale: its time is over (RFC 8767) */
     bool local;         /* a special name: nobody is asked */
     bool supposed;      /* explain: nobody says it, and it has no records */
@@ -94,8 +91,6 @@ struct real {
     bool unfinished;    /* a chain of CNAMEs, and nobody tells what is at its end */
     bool cacheable;     /* a reply that is complete */
     bool ours;          /* a failure for a want of ours: says nothing of the name */
-    struct addr server; /* any: nobody */
-    uint32_t ms;        /* how long it took */
     uint64_t left_ms;   /* it is good for that long; 0: of no use later */
     int n_srv;          /* a discovery question: its records, in scratch->srv */
 };
@@ -105,7 +100,10 @@ struct query {
     struct client client;
     struct policy_client networks; /* of the client, once query_find_networks() was asked */
     bool has_networks;
-    uint64_t arrived_us; /* clock_us() */
+    uint64_t arrived_us;           /* clock_us() */
+    uint64_t now_ms;               /* monotonic, of who judges */
+    uint8_t cookie[COOKIE_OCTETS]; /* that goes back, if one came */
+    bool cookie_valid;             /* the one that came */
     struct message message;
     const uint8_t *question;   /* as the client wrote it; borrowed from the packet or waiter */
     const struct route *route; /* of the name; NULL none */
@@ -113,6 +111,7 @@ struct query {
     bool kms;                  /* a discovery question: decided by policy */
     bool kms_name;             /* the name is a discovery name, whatever the type */
     bool passthrough;          /* TSIG or TKEY: goes as it is to one server, uncached, unjoined */
+    bool prefetch;             /* answered by what soon ends: it is asked for again */
     uint8_t *out;
     size_t out_size, out_len; /* the answer; borrowed from the batch or connection */
     const uint8_t *wire;
@@ -130,12 +129,15 @@ typedef void real_came(void *context, const struct real *);
 /* A question that waits for the real DNS, from which a query can be made again. */
 struct waiter {
     TAILQ_ENTRY(waiter) entry; /* of its flight */
+    struct share *address;     /* who waits */
     struct share *joined;      /* whose place it takes; NULL: the first of its flight */
     real_came *on_reply;       /* our own question; NULL: a client's */
     void *context;
     struct client client;
-    uint64_t arrived_us;
-    uint64_t deadline_ms; /* KMS: its deadline; WAITER_NEVER: passed or none */
+    uint64_t arrived_us, asked_ms; /* asked_ms: monotonic */
+    uint64_t deadline_ms; /* that of the policy, or for an expired answer; WAITER_NEVER: passed
+                           * or none */
+    uint8_t cookie[COOKIE_OCTETS];
     uint8_t message[offsetof(struct message, qname)]; /* its name is the question's, folded */
     uint8_t question[NAME_MAX_WIRE + 4];
 };
@@ -159,6 +161,11 @@ bool query_find_networks(const struct view *, struct query *);
  * NULL: the rcode alone. ede: EDE_NONE or a code; ede_text: NULL or what goes with it. */
 enum answer query_send(const struct view *, struct query *, const uint8_t *image, size_t len,
                        uint16_t rcode, int ede, const char *ede_text);
+/* Header and question with TC set: ask again over TCP. */
+#define query_truncate(v, q) query_send(v, q, NULL, 0, RCODE_NOERROR, EDE_NONE, NULL)
+/* Is an answer of so many octets, to a client whose address is not proved, much larger than its
+ * question, and one too many of these (limits.client-large-rate)? It is counted. */
+bool query_is_too_large(const struct view *, const struct query *, size_t len);
 /* Turns the records of the real answer that query_send() wrote: if the settings want it, and it
  * is from the cache, where every client finds the same order. */
 void query_rotate(const struct view *, struct query *);
@@ -172,9 +179,17 @@ enum answer answer_query(const struct view *, struct query *, const struct real 
 
 /* ---- special.c: names that are answered here and never forwarded ---- */
 
-/* The rcode of what is said here of the name, when it is special; -1: it is ordinary.
- * w: NULL, or where its image is written; a negative one can be kept for ttl_s. */
-int special_answer(const struct query *, uint32_t ttl_s, struct writer *w);
+/* The zone in which the name is answered here, or NULL; *at: octets in front of it. */
+const struct special *special_zone(const struct name *, uint16_t class, const struct route *,
+                                   size_t *at);
+/* The rcode of what is said here of the name, when it is special; -1: it is ordinary. The image is
+ * written to w; a negative one can be kept for ttl_s. */
+int special_answer(const struct view *, const struct query *, uint32_t ttl_s, struct writer *w);
+/* A name below the domain that only this process answers, and what it answers: who asks a server
+ * for it learns whether the server asks us what we ask it. Nobody else can tell such names. */
+enum { LOOP_DIGITS = 16, LOOP_LABEL = 2 * LOOP_DIGITS };
+void loop_name(const struct view *, const struct name *domain, struct name *out,
+               char answer[LOOP_DIGITS + 1]);
 /* Of class CH: who answers, or which version? True and *result, unless the settings hide it. */
 bool special_identity(const struct view *, struct query *, enum answer *result);
 /* The next, from *i (0 at first) on, of the reverse zones of private addresses that are answered
@@ -184,7 +199,10 @@ bool special_next_reverse(const struct view *, size_t *i, char text[SPECIAL_TEXT
 
 /* ---- real.c: what the real DNS says; images have the TTLs with which they are delivered ---- */
 
-enum { STALE_TTL_S = 30 /* RFC 8767 5 */ };
+enum {
+    STALE_TTL_S = 30,         /* RFC 8767 5 */
+    STALE_RECHECK_MS = 30000, /* the same: the failure recheck timer */
+};
 
 /* What the real DNS says, into q->real: of what came, or (came NULL) of what is known here; its
  * image lies in q->out or scratch->image then. False: the servers must be asked. VERDICT_NONE:
@@ -197,17 +215,20 @@ bool real_look(const struct view *, struct query *, const struct real *came, str
  * that the settings allow. */
 struct real real_of_reply(const struct view *, const struct cache_key *, uint8_t *image, size_t len,
                           const struct reply_facts *, const struct addr *server, uint32_t ms);
+/* Leaves records with addresses that are not public out of a reply: a name of strangers that leads
+ * into this network (DNS rebinding). 1: there were some; 0; negative: it cannot be told, and the
+ * reply is of no use. */
+int real_filter(const struct view *, uint8_t *image, size_t *len, struct reply_facts *);
 /* No reply that is of use. rcode: what the servers say, or RCODE_TIMEOUT, RCODE_UNUSABLE; server
  * NULL: nobody. */
 struct real real_of_failure(uint16_t rcode, const struct addr *server, uint32_t ms);
 
-/* Keeps what came for a question; a failure beside an older answer, which may still be served
- * (RFC 8767, 9520). */
-void real_keep(const struct view *, const struct cache_key *, const struct real *, struct now);
+/* Is it in the last tenth of its life, so that it is worth asking for again? */
+bool real_ends_soon(const struct view *, const struct cache_facts *, struct now);
 
-/* What the cache knows of a question, as if it had just come; its image is in out. */
-bool real_known(const struct view *, const struct cache_key *, struct now, uint8_t *out,
-                size_t size, struct real *);
+/* Keeps what came for a question; a failure beside an older answer, which may still be served
+ * (RFC 8767, 9520), and for twice as long as the failure before it. */
+void real_keep(const struct view *, const struct cache_key *, const struct real *, struct now);
 
 enum kms_verdict real_verdict(uint16_t rcode); /* on a reply without an answer */
 int real_ede(const struct real *);             /* EDE_NONE for an answer in time */
@@ -228,8 +249,7 @@ bool kms_host_answer(const struct view *, struct query *, struct now, enum answe
 /* The question as the policy wants it; q->networks are known. */
 struct policy_ask kms_ask(const struct view *, const struct query *, struct now);
 
-/* The audit event, into q->event, of what the policy has not decided. rcode: what the client is
- * told. */
+/* The audit event, into q->event, of what no policy decided. rcode: what the client is told. */
 void kms_event_note(const struct view *, struct query *, enum kms_outcome, enum kms_reason,
                     uint16_t rcode, const char *text, struct now);
 

@@ -6,54 +6,39 @@
  */
 #include "resolver/daemon.h"
 
+#include <semaphore.h>
 #include <unistd.h>
 
-#include "audit/store.h"
-#include "base/str.h"
 #include "resolver/explain.h"
+#include "resolver/stream.h"
 
-enum { OUTPUT_IDLE_S = 30, DOWN_SHOWN = 10 };
-
-struct number {
-    const char *name;
-    size_t offset; /* of a uint64_t */
-};
+enum { DOWN_SHOWN = 10 };
 
 /* clang-format off */
-static const struct number worker_numbers[] = {
-#define X(name) {#name, offsetof(struct worker_stats, name)},
-    WORKER_COUNTERS(X)
+/* The names of the numbers of a struct, which are its first members. */
+#define X(name) #name,
+static const char *const worker_names[] = {WORKER_COUNTERS(X) NULL};
 #undef X
-    {NULL, 0}};
-static const struct number cache_numbers[] = {
-    {"cache_entries", offsetof(struct cache_stats, entries)},
-    {"cache_bytes", offsetof(struct cache_stats, bytes)},
-    {"cache_size", offsetof(struct cache_stats, size)},
-    {"cache_lookups_hit", offsetof(struct cache_stats, hits)},
-    {"cache_lookups_missed", offsetof(struct cache_stats, misses)},
-    {"cache_lookups_expired", offsetof(struct cache_stats, expired)},
-    {"cache_inserts", offsetof(struct cache_stats, inserts)},
-    {"cache_replaced", offsetof(struct cache_stats, replaced)},
-    {"cache_evicted", offsetof(struct cache_stats, evicted)},
-    {"cache_refused", offsetof(struct cache_stats, refused)},
-    {"cache_flushed", offsetof(struct cache_stats, flushed)},
-    {NULL, 0}};
-static const struct number audit_numbers[] = {
-#define X(name) {"audit_" #name, offsetof(struct audit_writer_stats, name)},
-    AUDIT_WRITER_STATS(X)
+#define X(name) "cache_" #name,
+static const char *const cache_names[] = {CACHE_STATS(X) NULL};
 #undef X
-    {"audit_lost", offsetof(struct audit_writer_stats, dropped)},
-    {NULL, 0}};
-static const struct number upstream_numbers[] = {
-#define X(name, field) {name, offsetof(struct upstream_report, field)},
-    X("queries", queries) X("replies", replies)
-    X("positive", by_kind[REPLY_POSITIVE]) X("positive", by_kind[REPLY_CNAME])
-    X("nodata", by_kind[REPLY_NODATA]) X("nxdomain", by_kind[REPLY_NXDOMAIN])
-    X("failures", by_kind[REPLY_FAILURE]) X("failures", by_kind[REPLY_REFERRAL])
-    X("timeouts", timeouts) X("errors", errors)
+#define X(name) "audit_" #name,
+static const char *const audit_names[] = {AUDIT_WRITER_STATS(X) "audit_lost", NULL};
 #undef X
-    {NULL, 0}};
-
+/* From the queries on; the last are by enum reply_kind. */
+static const char *const upstream_names[] = {
+    "queries",
+    "replies",
+    "timeouts",
+    "errors",
+    "positive",
+    "nodata",
+    "nxdomain",
+    "failures",
+    "failures",
+    "positive",
+    NULL,
+};
 /* clang-format on */
 
 static json_int_t number_of(const json_t *o, const char *name)
@@ -62,15 +47,12 @@ static json_int_t number_of(const json_t *o, const char *name)
 }
 
 /* Adds each to what o has under its name; their owner may be at work on them. */
-static void add_numbers(json_t *o, const struct number *rows, const void *from)
+static void add_numbers(json_t *o, const char *const *name, const void *numbers)
 {
-    for (; rows->name != NULL; rows++) {
-        const uint64_t *n = (const void *)((const char *)from + rows->offset);
-
-        json_object_set_new(o, rows->name,
-                            json_integer(number_of(o, rows->name) +
-                                         (json_int_t)__atomic_load_n(n, __ATOMIC_RELAXED)));
-    }
+    for (const uint64_t *n = numbers; *name; name++, n++)
+        json_object_set_new(
+            o, *name,
+            json_integer(number_of(o, *name) + (json_int_t)__atomic_load_n(n, __ATOMIC_RELAXED)));
 }
 
 static json_t *sum_up(const struct daemon *d, struct audit_writer_stats *audit)
@@ -79,13 +61,13 @@ static json_t *sum_up(const struct daemon *d, struct audit_writer_stats *audit)
     struct cache_stats cache;
 
     for (int i = 0; i <= d->n_workers; i++)
-        add_numbers(stats, worker_numbers, &d->workers[i]->stats);
+        add_numbers(stats, worker_names, &d->workers[i]->stats);
     cache_stats(d->cache, &cache);
-    add_numbers(stats, cache_numbers, &cache);
+    add_numbers(stats, cache_names, &cache);
     *audit = (struct audit_writer_stats){0};
-    if (d->auditor.writer != NULL)
+    if (d->auditor.writer)
         audit_writer_stats(d->auditor.writer, audit);
-    add_numbers(stats, audit_numbers, audit);
+    add_numbers(stats, audit_names, audit);
     return stats;
 }
 
@@ -107,142 +89,121 @@ static void PRINTF_LIKE(3, 4) problem(json_t *problems, bool is_so, const char *
     va_end(args);
 }
 
-/* What each output of the audit lacks, and which need a person: it failed, or took nothing for
- * long. */
+/* What each output lacks, and which need a person: it failed, or took nothing for long. */
 static json_t *tell_outputs(const struct daemon *d, json_t *problems)
 {
-    struct audit_output_report out[AUDIT_OUTPUTS];
-    const int n = d->auditor.writer != NULL ? audit_outputs_report(d->auditor.outputs, out) : 0;
-    const uint64_t now_ms = clock_now().wall_ms;
-    json_t *list = json_array();
+    struct audit_writer *w = d->auditor.writer;
+    json_t *list = w ? audit_outputs_report(audit_writer_outputs(w)) : json_array(), *p;
+    size_t i;
 
-    for (int i = 0; i < n; i++) {
-        const struct audit_output_report *p = &out[i];
-        const uint64_t idle_s = now_ms > p->moved_ms ? (now_ms - p->moved_ms) / 1000 : 0;
+    json_array_foreach(list, i, p)
+    {
+        const char *error = json_string_value(json_object_get(p, "error"));
 
-        json_array_append_new(list, json_pack("{s:s,s:I,s:s?,s:I}", "to", p->to, "behind",
-                                              (json_int_t)p->behind, "error",
-                                              p->error != 0 ? strerror(p->error) : NULL, "moved",
-                                              (json_int_t)p->moved_ms));
-        problem(problems, p->error != 0,
-                "audit: output %s: %s; it lacks %llu records, which are sent when it is back",
-                p->to, strerror(p->error), (unsigned long long)p->behind);
-        problem(problems, p->error == 0 && p->behind > 0 && idle_s >= OUTPUT_IDLE_S,
-                "audit: output %s has taken nothing for %llu s and lacks %llu records: does its "
-                "receiver read?",
-                p->to, (unsigned long long)idle_s, (unsigned long long)p->behind);
+        problem(problems, error != NULL,
+                "audit: output %s: %s; it lacks %lld records, which are sent when it is back",
+                json_string_value(json_object_get(p, "to")), error, number_of(p, "behind"));
     }
     return list;
 }
 
-/* Is the host that the audit calls NAME:PORT approved now? Not known: yes, then no rule acts either. */
-static bool is_approved(const struct view *v, const char *text)
-{
-    struct policy_host h;
-    int rc;
-
-    if (host_parse(&h, text) != NULL || !view_policy(v))
-        return true;
-    store_guarded(rc, v->policy->txn, policy_is_approved(v->policy, &h.target, h.port, NULL));
-    return rc != 0;
-}
-
 /* The hosts that the real DNS has named within a week, and the policy did not approve: as it is now,
  * or was then and does not now. */
-static void find_unapproved(const struct daemon *d, json_t *list)
+static void find_unapproved(const struct daemon *d, const struct policy_counts *policy,
+                            json_t *list)
 {
-    static const char sql[] = "SELECT name,last FROM host WHERE unapproved>0 AND last>?1-604800000"
-                              " ORDER BY last DESC LIMIT 1000";
-    const struct view *v = d->own->listen.view;
+    static const char sql[] = "SELECT name,last FROM host WHERE unapproved>0 AND last>"
+                              "(unixepoch()-604800)*1000 ORDER BY last DESC LIMIT 1000";
+    const struct view *v = d->own->view;
     json_t *hosts = json_array(), *host;
-    struct policy_counts policy = {.time_ms = UINT64_MAX / 2};
     struct audit_store *audit = NULL;
-    char now[NUMBER_TEXT];
-    const char *newest = NULL, *name;
+    const char *newest = "", *name;
+    struct policy_host h;
     size_t i;
-    int n = 0;
+    int n = 0, rc;
 
-    snprintf(now, sizeof now, "%llu", (unsigned long long)clock_now().wall_ms);
-    if (d->auditor.writer != NULL && audit_store_open(&audit, d->auditor.dir, 0, NULL) == 0)
-        (void)audit_query(audit, sql, now, hosts);
+    if (d->auditor.writer && audit_store_open(&audit, d->auditor.dir, 0, NULL) == 0)
+        (void)audit_query(audit, sql, NULL, hosts);
     audit_store_close(audit);
-    if (d->policy != NULL)
-        (void)policy_store_counts(d->policy, &policy);
     json_array_foreach(hosts, i, host)
     {
+        rc = 0;
         name = json_string_value(json_object_get(host, "name"));
-        if (number_of(host, "last") > (json_int_t)policy.time_ms || !is_approved(v, name)) {
-            newest = newest != NULL ? newest : name;
-            n++;
+        if (number_of(host, "last") <= (json_int_t)policy->time_ms) {
+            if (host_parse(&h, name) != NULL || !view_policy(v))
+                continue; /* without a policy no rule acts either */
+            store_guarded(rc, v->policy->txn,
+                          policy_is_approved(v->policy, &h.target, h.port, NULL));
         }
+        newest = rc == 0 && n++ == 0 ? name : newest;
     }
     view_policy_end(v);
     problem(list, n > 0,
             "audit: the real DNS names %d KMS host%s that the policy does not approve, lately %s: "
             "waymarkctl audit targets --unapproved; approve them, or filter them with a rule",
-            n, n > 1 ? "s" : "", newest != NULL ? newest : "");
+            n, n > 1 ? "s" : "", newest);
     json_decref(hosts);
 }
 
 /* What is wrong with the policy store, its contents, its folder, its readers; with the audit,
- * and with what the machine tells. damaged: decisions; without: how many threads have no policy. */
-static json_t *find_problems(const struct daemon *d, const struct store_health *h, int policy_rc,
-                             json_int_t damaged, const struct audit_writer_stats *audit,
-                             json_int_t dropped, int *without)
+ * and with what the machine tells. without: how many threads have no policy. */
+static json_t *find_problems(const struct daemon *d, const struct store_health *h,
+                             const struct policy_counts *policy, int policy_rc, const json_t *stats,
+                             const struct audit_writer_stats *audit, json_int_t dropped,
+                             int *without)
 {
     const char *dir = d->newest->server.state_dir;
+    const json_int_t damaged = number_of(stats, "kms_damaged") + (json_int_t)h->faults +
+                               (policy_rc != 0 && policy_rc != -EUSERS);
     json_t *list = json_array();
     char full[64];
-    int error = 0, n = 0;
+    int error = 0;
 
     for (int i = 0; i <= d->n_workers; i++) {
         int e = d->workers[i]->policy_error;
 
         error = e != 0 ? e : error;
-        n += e != 0;
+        *without += e != 0;
     }
-    *without = n;
     problem(list, d->policy_error[0] != '\0', "policy: %s", d->policy_error);
-    damaged += (json_int_t)h->faults;
     if (d->verifier.found[0] != '\0')
         problem(list, true, "policy: %s", d->verifier.found);
-    else if (damaged > 0)
-        problem(list, true,
+    else
+        problem(list, damaged > 0,
                 "policy: %s/policy/data.mdb: %lld reads since the start failed, or met a damaged "
                 "record; " STORE_REMEDY,
                 dir, (long long)damaged);
-    else
-        problem(list, policy_rc != 0 && policy_rc != -EUSERS,
-                "policy: %s/policy/data.mdb: its state cannot be read: %s; " STORE_REMEDY, dir,
-                strerror(-policy_rc));
     problem(list, h->unlocked,
             "policy: %s/policy is read-only here: rules act, and must not be changed "
             "elsewhere; make it writable and restart waymarkd",
             dir);
     snprintf(full, sizeof full, "all %d places for readers were taken", STORE_PLACES);
-    problem(list, n > 0,
+    problem(list, *without > 0,
             "policy: %d of %d threads have no policy since the start: %s; end the other "
             "processes that have %s/policy/lock.mdb open (fuser) and restart waymarkd",
-            n, d->n_workers + 1, error == EUSERS ? full : strerror(error), dir);
+            *without, d->n_workers + 1, error == EUSERS ? full : strerror(error), dir);
     problem(list, d->audit_error[0] != '\0', "audit: %s", d->audit_error);
     problem(list, audit->last_error != 0,
             "audit: the last commit failed: %s; events wait in memory",
             strerror(audit->last_error));
     problem(list, dropped != 0, "audit: %lld events were dropped since the start",
             (long long)dropped);
+    problem(list, d->keeper.error[0] != '\0',
+            "cache: %s cannot be written: %s; a restart forgets the answers", d->keeper.path,
+            d->keeper.error);
     problem(list, d->machine_error[0] != '\0', "machine: %s", d->machine_error);
-    find_unapproved(d, list);
+    find_unapproved(d, policy, list);
     return list;
 }
 
 /* A line for each KMS host that is down, as far as a screen has room. */
 static void find_down(const struct daemon *d, json_t *list)
 {
-    const struct health *h = prober_health(d->prober);
-    size_t n = 0, left = h != NULL ? h->left : 0;
+    const struct health *h = d->own->health;
+    size_t n = 0, left = h ? h->left : 0;
     char name[NAME_TEXT], time[NUMBER_TEXT];
 
-    for (size_t i = 0; h != NULL && i < h->n; i++) {
+    for (size_t i = 0; h && i < h->n; i++) {
         const struct health_target *t = &h->targets[i];
 
         if (t->is_down && n++ < DOWN_SHOWN)
@@ -260,11 +221,11 @@ static void find_down(const struct daemon *d, json_t *list)
 static void get_health(void *context, struct control_request *r)
 {
     struct daemon *d = context;
-    const struct health *h = prober_health(d->prober);
+    const struct health *h = d->own->health;
     json_t *list = json_array(), *addresses;
     char text[ADDR_TEXT], name[NAME_TEXT];
 
-    for (size_t i = 0; h != NULL && i < h->n; i++) {
+    for (size_t i = 0; h && i < h->n; i++) {
         const struct health_target *t = &h->targets[i];
 
         addresses = json_array();
@@ -283,6 +244,8 @@ static void get_health(void *context, struct control_request *r)
     control_answer(r, 200, json_pack("{s:o}", "hosts", list));
 }
 
+static void find_loops(const struct daemon *, const json_t *stats, json_t *problems);
+
 static void get_status(void *context, struct control_request *r)
 {
     struct daemon *d = context;
@@ -291,23 +254,23 @@ static void get_status(void *context, struct control_request *r)
     json_t *listen = json_array(), *reverse = json_array(), *stats = sum_up(d, &audit), *problems,
            *outputs;
     struct store_health h = {.refused = true};
-    struct policy_counts counts = {0};
+    struct policy_counts counts = {.time_ms = INT64_MAX}; /* without a policy all is older */
     char text[ADDR_TEXT], digest[POLICY_DIGEST_TEXT], zone[SPECIAL_TEXT];
-    int without, rc = 0;
+    int without = 0, rc = 0;
     size_t at = 0;
-    json_int_t dropped =
-                   number_of(stats, d->auditor.writer != NULL ? "audit_lost" : "audit_dropped"),
+    json_int_t dropped = number_of(stats, d->auditor.writer ? "audit_lost" : "audit_dropped"),
                waiting = number_of(stats, "kms_questions") - number_of(stats, "audit_recorded") -
                          number_of(stats, "audit_counted") - dropped;
 
-    if (d->policy != NULL) {
+    if (d->policy) {
         h = store_health(d->policy);
         rc = policy_store_counts(d->policy, &counts);
     }
-    problems = find_problems(d, &h, rc, number_of(stats, "kms_damaged"), &audit, dropped, &without);
+    problems = find_problems(d, &h, &counts, rc, stats, &audit, dropped, &without);
     outputs = tell_outputs(d, problems);
     find_down(d, problems);
-    while (special_next_reverse(d->own->listen.view, &at, zone))
+    find_loops(d, stats, problems);
+    while (special_next_reverse(d->own->view, &at, zone))
         json_array_append_new(reverse, json_string(zone));
     for (int i = 0; i < s->server.n_listen; i++)
         json_array_append_new(listen, json_string(addr_print_port(&s->server.listen[i], text)));
@@ -315,16 +278,14 @@ static void get_status(void *context, struct control_request *r)
     control_answer(r, 200, json_pack(
         "{s:s,s:s,s:i,s:i,s:I,s:I,s:o,s:i,s:{s:s,s:I,s:I},s:o,"
         "s:{s:b,s:b,s:o?,s:s,s:s?,s:I,s:I,s:i,s:I,s:I,s:I,s:I,s:I},"
-        "s:{s:b,s:s?,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o},s:{s:I,s:I,s:I,s:I,s:I},s:s,s:I,s:I,s:o}",
-        "version", PACKAGE_VERSION,
-        "name", s->server.name,
-        "pid", (int)getpid(),
-        "user", (int)geteuid(),
+        "s:{s:b,s:s?,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o},s:{s:I,s:I,s:I,s:I,s:I},"
+        "s:{s:I,s:I,s:I},s:s,s:I,s:I,s:o}",
+        "version", PACKAGE_VERSION, "name", s->server.name,
+        "pid", (int)getpid(), "user", (int)geteuid(),
         "started", (json_int_t)d->started.wall_ms,
         "uptime_s", (json_int_t)((clock_now().mono_ms - d->started.mono_ms) / 1000),
-        "listen", listen,
-        "workers", d->n_workers,
-        "settings", "file", d->settings_path != NULL ? d->settings_path : SETTINGS_DEFAULT_PATH,
+        "listen", listen, "workers", d->n_workers,
+        "settings", "file", d->settings_path ? d->settings_path : SETTINGS_DEFAULT_PATH,
                     "generation", (json_int_t)s->generation,
                     "read", (json_int_t)d->read.wall_ms,
         "local_reverse", reverse,
@@ -356,9 +317,11 @@ static void get_status(void *context, struct control_request *r)
                  "size", number_of(stats, "cache_size"),
                  "hits", number_of(stats, "cache_lookups_hit"),
                  "misses", number_of(stats, "cache_lookups_missed"),
+        "limits", "rate_dropped", number_of(stats, "rate_dropped"),
+                  "rate_slipped", number_of(stats, "rate_slipped"),
+                  "large_cut", number_of(stats, "large_cut"),
         "kms_mode", mode_names[s->kms.mode],
-        "queries", number_of(stats, "queries"),
-        "kms_questions", number_of(stats, "kms_questions"),
+        "queries", number_of(stats, "queries"), "kms_questions", number_of(stats, "kms_questions"),
         "problems", problems));
     /* clang-format on */
     json_decref(stats);
@@ -375,9 +338,8 @@ static void post_reload(void *context, struct control_request *r)
 {
     struct daemon *d = context;
     json_t *list = json_array();
-    struct diags problems;
+    struct diags problems = {0};
 
-    diags_init(&problems);
     if (daemon_reload(d, add_change, list, &problems) == 0) {
         control_answer(r, 200,
                        json_pack("{s:o,s:I}", "changed", list, "generation",
@@ -394,49 +356,102 @@ static void post_reload(void *context, struct control_request *r)
     diags_fini(&problems);
 }
 
-static void add_cached(void *entries, const struct cache_key *key, const struct cache_facts *f,
+struct cached {
+    const struct settings *settings;
+    struct now now;
+    json_t *entries;
+};
+
+static bool add_cached(void *context, const struct cache_key *key, const struct cache_facts *f,
                        const uint8_t *image, size_t len)
 {
     static const char *const kinds[VERDICTS] = {[VERDICT_PRESENT] = "positive",
                                                 [VERDICT_NODATA] = "nodata",
                                                 [VERDICT_NXDOMAIN] = "nxdomain"};
-    const char *kind = kinds[f->verdict] != NULL ? kinds[f->verdict] : "failure";
-    char name[NAME_TEXT], type[TYPE_TEXT], rcode[TYPE_TEXT], server[ADDR_TEXT];
-    uint64_t now_ms = clock_now().mono_ms;
+    const struct cached *c = context;
+    const struct settings *s = c->settings;
+    bool failed = (key->bits & CACHE_FAILURE) != 0 || kinds[f->verdict] == NULL;
+    bool expired = f->expires_ms <= c->now.mono_ms;
+    uint64_t over_ms = expired ? c->now.mono_ms - f->expires_ms : 0;
+    char name[NAME_TEXT], type[TYPE_TEXT], rcode[TYPE_TEXT], server[ADDR_TEXT], zone[NAME_TEXT];
+    const char *route = NULL;
 
+    for (int i = 0; i < s->n_routes && route == NULL; i++)
+        if (s->routes[i].id == key->scope)
+            route = name_print(&s->routes[i].zone, zone);
     json_array_append_new(
-        entries,
-        json_pack(
-            "{s:s,s:s,s:s,s:s,s:I,s:I,s:b,s:o,s:s?}", "name", name_print(key->name, name), "type",
-            type_print(key->type, type), "rcode",
-            f->verdict == VERDICT_TIMEOUT ? "timeout" : rcode_print(f->rcode, rcode), "kind", kind,
-            "ttl_s", (json_int_t)(f->expires_ms > now_ms ? (f->expires_ms - now_ms) / 1000 : 0),
-            "age_s", (json_int_t)((now_ms - f->stored_ms) / 1000), "expired",
-            f->expires_ms <= now_ms, "records", explain_records(image, len, SECTION_ADDITIONAL),
-            "server", addr_is(&f->server, ADDR_ANY) ? NULL : addr_print_port(&f->server, server)));
+        c->entries,
+        json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:b,s:b,s:b,s:b,s:o,s:s?,s:s?}", "name",
+                  name_print(key->name, name), "type", type_print(key->type, type), "rcode",
+                  f->verdict == VERDICT_TIMEOUT ? "timeout" : rcode_print(f->rcode, rcode), "kind",
+                  failed ? "failure" : kinds[f->verdict], "ttl_s",
+                  (json_int_t)(expired ? 0 : (f->expires_ms - c->now.mono_ms) / 1000), "age_s",
+                  (json_int_t)((c->now.mono_ms - f->stored_ms) / 1000), "expired", expired, "stale",
+                  expired && !failed && f->expires_ms != 0 && over_ms < s->cache.serve_stale_ms,
+                  "dnssec", (key->bits & CACHE_DO) != 0, "cd", (key->bits & CACHE_CD) != 0,
+                  "records", explain_records(image, len, SECTION_ANSWER, SECTION_ADDITIONAL),
+                  "server",
+                  addr_is(&f->server, ADDR_ANY) ? NULL : addr_print_port(&f->server, server),
+                  "route", route));
+    return true;
 }
 
 static void get_cache(void *context, struct control_request *r)
 {
     struct daemon *d = context;
     const char *type_text = json_string_value(json_object_get(r->arguments, "type"));
-    json_t *entries = json_array();
+    struct cached cached = {d->newest, clock_now(), json_array()};
     struct name name;
     uint16_t type = 0;
 
     if (name_parse(&name, r->rest) != 0) {
         control_refuse(r, 400, "not a domain name: %s", r->rest);
-    } else if (type_text != NULL && type_parse(&type, type_text) != 0) {
+    } else if (type_text && type_parse(&type, type_text) != 0) {
         control_refuse(r, 400, "not a record type: %s", type_text);
     } else {
         name_fold(&name);
-        cache_each(d->cache, &name, type, clock_now().mono_ms, add_cached, entries);
-        if (json_array_size(entries) > 0)
-            control_answer(r, 200, json_pack("{s:O}", "entries", entries));
+        cache_each(d->cache, &(struct cache_select){.name = &name, .type = type},
+                   cached.now.mono_ms, add_cached, &cached);
+        if (json_array_size(cached.entries) > 0)
+            control_answer(r, 200, json_pack("{s:O}", "entries", cached.entries));
         else
             control_refuse(r, 404, "nothing is cached at %s", r->rest);
     }
-    json_decref(entries);
+    json_decref(cached.entries);
+}
+
+/* What there is, by kind, and how many of the questions it answered. */
+static void get_cache_stats(void *context, struct control_request *r)
+{
+    static const struct {
+        const char *kind, *entries, *bytes;
+    } kinds[] = {{"positive", "cache_positive", "cache_positive_bytes"},
+                 {"nodata", "cache_nodata", "cache_nodata_bytes"},
+                 {"nxdomain", "cache_nxdomain", "cache_nxdomain_bytes"},
+                 {"failure", "cache_failures", "cache_failures_bytes"},
+                 {"decision", "cache_decisions", "cache_decisions_bytes"}};
+    const struct daemon *d = context;
+    const struct keeper *k = &d->keeper;
+    struct audit_writer_stats audit;
+    json_t *stats = sum_up(d, &audit), *list = json_array();
+    json_int_t hits = number_of(stats, "cache_hits"), misses = number_of(stats, "cache_misses");
+    double rate = hits > 0 ? 100.0 * (double)hits / (double)(hits + misses) : 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        json_array_append_new(list, json_pack("{s:s,s:I,s:I}", "kind", kinds[i].kind, "entries",
+                                              number_of(stats, kinds[i].entries), "bytes",
+                                              number_of(stats, kinds[i].bytes)));
+    control_answer(
+        r, 200,
+        json_pack("{s:I,s:I,s:I,s:o,s:I,s:I,s:I,s:o?,s:{s:s?,s:o?,s:s?}}", "entries",
+                  number_of(stats, "cache_entries"), "bytes", number_of(stats, "cache_bytes"),
+                  "size", number_of(stats, "cache_size"), "kinds", list, "hits", hits, "misses",
+                  misses, "stale", number_of(stats, "cache_stale"), "hit_rate",
+                  hits + misses > 0 ? json_real((double)(int)(10 * rate + 0.5) / 10) : NULL,
+                  "snapshot", "file", k->cache ? k->path : NULL, "written",
+                  k->written_ms > 0 ? json_integer((json_int_t)k->written_ms) : NULL, "error",
+                  or_null(k->error)));
+    json_decref(stats);
 }
 
 static void post_cache_flush(void *context, struct control_request *r)
@@ -455,87 +470,172 @@ static void post_cache_flush(void *context, struct control_request *r)
     }
     if (!all)
         name_fold(&name);
+    keeper_forget(&d->keeper);
     n = cache_flush(d->cache, all ? NULL : &name, all || below);
     control_answer(r, 200, json_pack("{s:I}", "flushed", (json_int_t)n));
 }
 
-/* What is known of a server belongs to each worker. So a visit goes to every worker in its own
- * thread, one after the other, and comes home through the main thread's worker, which answers. */
+/* What is known of a server belongs to each worker: so one after the other adds it up, in its own
+ * thread, while the main thread waits. */
 struct visit {
-    struct daemon *d;
-    struct control_request *request;
-    struct settings *generation;
-    int next;       /* worker to visit */
-    json_t *routes; /* added up on the way */
+    const struct settings *generation;
+    json_t *routes;
+    sem_t done;
 };
 
-/* Adds to what is told of the server, the kth of a route. u: NULL, it was never asked. */
-static void add_upstream(json_t *servers, size_t k, const struct addr *server,
-                         const struct upstream_report *u)
+/* What the newest error of a server was, in words. */
+static const char *tell_error(const struct upstream *u, char text[ADDR_TEXT + 64])
 {
-    static const char *const states[] = {"unknown", "up", "down"};
-    static const struct upstream_report nothing;
-    char text[ADDR_TEXT], rcode[TYPE_TEXT];
-    json_t *o = json_array_get(servers, k);
-    json_int_t rtt_ms = number_of(o, "rtt_ms");
+    char address[ADDR_TEXT];
+    int error = u->report.last_error;
 
-    if (o == NULL) {
-        o = json_pack("{s:s,s:s,s:i,s:n}", "address", addr_print_port(server, text), "state",
-                      "unknown", "rtt_ms", 0, "last_error");
-        json_array_append_new(servers, o);
+    if (error >= TLS_ERRORS) {
+        snprintf(text, ADDR_TEXT + 64, "TLS: %s", tls_error_text(error));
+        return text;
     }
-    u = u != NULL ? u : &nothing;
-    add_numbers(o, upstream_numbers, u);
-    if (u->state == UPSTREAM_UP ||
-        strcmp(json_string_value(json_object_get(o, "state")), "unknown") == 0)
-        json_object_set_new(o, "state", json_string(states[u->state]));
-    if (u->rtt_ms != 0 && (rtt_ms == 0 || u->rtt_ms < rtt_ms))
-        json_object_set_new(o, "rtt_ms", json_integer(u->rtt_ms));
-    if (u->last_error != 0)
-        json_object_set_new(o, "last_error",
-                            json_string(u->last_error >= 1000
-                                            ? rcode_print((uint16_t)(u->last_error - 1000), rcode)
-                                            : strerror(abs(u->last_error))));
+    if (error >= 1000)
+        return rcode_print((uint16_t)(error - 1000), text);
+    if (error != EADDRNOTAVAIL || addr_is(&u->source, ADDR_ANY))
+        return strerror(abs(error));
+    snprintf(text, ADDR_TEXT + 64, "%s is not an address of this machine",
+             addr_print(&u->source, address));
+    return text;
 }
 
-/* Runs in each worker's thread in turn, at last in the main thread. */
+/* The server was found to lack that by one of the workers. */
+static void tell_habit(json_t *o, const char *habit, bool has)
+{
+    json_t *list = json_object_get(o, "without"), *known;
+    size_t i;
+
+    json_array_foreach(list, i, known) has = has && strcmp(json_string_value(known), habit) != 0;
+    if (has)
+        json_array_append_new(list, json_string(habit));
+}
+
+/* 0 is no number. */
+static void put_least(json_t *o, const char *name, json_int_t number)
+{
+    json_int_t is = number_of(o, name);
+
+    if (number != 0 && (is == 0 || number < is))
+        json_object_set_new(o, name, json_integer(number));
+}
+
+static void tell_server(json_t *o, const struct upstream *u, uint64_t now_ms)
+{
+    static const char *const states[] = {"unknown", "up", "down"};
+    const struct upstream_report *r = &u->report;
+    const char *state = json_string_value(json_object_get(o, "state"));
+    unsigned is = 0;
+    char text[ADDR_TEXT + 64], name[NAME_TEXT];
+
+    if (state == NULL) /* out of memory */
+        return;
+    add_numbers(o, upstream_names, &r->queries);
+    while (strcmp(state, states[is]) != 0)
+        is++;
+    /* A server that one worker has found up is up; and what is known, is since the first knew. */
+    if (is != r->state && (r->state == UPSTREAM_UP || is == UPSTREAM_UNKNOWN)) {
+        is = r->state;
+        json_object_set_new(o, "since", json_integer(0));
+    }
+    json_object_set_new(o, "state", json_string(states[is]));
+    if (is == r->state && is != UPSTREAM_UNKNOWN)
+        put_least(o, "since", (json_int_t)r->since_ms);
+    put_least(o, "rtt_ms", r->rtt_ms);
+    if (r->last_error != 0)
+        json_object_set_new(o, "last_error", json_string(tell_error(u, text)));
+    if (u->loop.until_ms > now_ms)
+        json_object_set_new(o, "loop", json_string(name_print(&u->loop.domain, name)));
+    tell_habit(o, "EDNS", u->no_edns.until_ms > now_ms);
+    tell_habit(o, "case", u->no_case.until_ms > now_ms);
+    tell_habit(o, "TLS", u->no_tls.until_ms > now_ms);
+}
+
 static void visit_worker(struct worker *w, void *arg)
 {
+    static const struct upstream nothing;
     struct visit *v = arg;
     const struct route *r = v->generation->routes;
+    const uint64_t now_ms = clock_now().mono_ms;
 
-    for (size_t i = 0; i < json_array_size(v->routes) && w->listen.forwarder != NULL; i++, r++)
-        for (int k = 0; k < r->n_servers; k++)
-            add_upstream(json_object_get(json_array_get(v->routes, i), "servers"), (size_t)k,
-                         &r->servers[k], forwarder_upstream(w->listen.forwarder, &r->servers[k]));
-    if (w != v->d->own) {
-        worker_post(v->d->workers[v->next++], visit_worker, v);
-        return;
+    for (size_t i = 0; i < json_array_size(v->routes); i++, r++)
+        for (int k = 0; k < r->n_servers; k++) {
+            const struct upstream *u = forwarder_upstream(w->forwarder, r, k);
+            json_t *servers = json_object_get(json_array_get(v->routes, i), "servers");
+
+            tell_server(json_array_get(servers, (size_t)k), u ? u : &nothing, now_ms);
+        }
+    sem_post(&v->done);
+}
+
+/* What the workers know of the servers of each route. */
+static json_t *tell_upstreams(const struct daemon *d)
+{
+    struct visit v = {.generation = d->newest, .routes = json_array()};
+    const struct route *r = d->newest->routes;
+    char zone[NAME_TEXT], address[ADDR_TEXT], from[ADDR_TEXT];
+
+    for (const struct route *end = r + d->newest->n_routes; r < end; r++) {
+        const char *tls = r->tls != TLS_OFF ? tls_modes[r->tls] : NULL;
+        json_t *o = json_object(), *servers = json_array();
+
+        json_object_set_new(o, "zone", json_string(name_print(&r->zone, zone)));
+        json_object_set_new(o, "strategy", json_string(strategies[r->strategy]));
+        json_object_set_new(o, "timeout_ms", json_integer(r->timeout_ms));
+        for (int k = 0; k < r->n_servers; k++) {
+            const struct addr *source = route_source(r, &r->servers[k]);
+
+            addr_print_port(&r->servers[k], address);
+            if (source)
+                addr_print(source, from);
+            json_array_append_new(
+                servers, json_pack("{s:s,s:s?,s:s?,s:s,s:n,s:i,s:n,s:n,s:[]}", "address", address,
+                                   "source", source ? from : NULL, "tls", tls, "state", "unknown",
+                                   "since", "rtt_ms", 0, "last_error", "loop", "without"));
+        }
+        json_object_set_new(o, "servers", servers);
+        json_array_append_new(v.routes, o);
     }
-    control_answer(v->request, 200, json_pack("{s:o}", "routes", v->routes));
-    generation_release(v->generation);
-    free(v);
+    sem_init(&v.done, 0, 0);
+    visit_worker(d->own, &v);
+    for (int i = 0; i <= d->n_workers; i++) {
+        while (sem_wait(&v.done) != 0) /* a signal came */
+            ;
+        if (i < d->n_workers)
+            worker_post(d->workers[i], visit_worker, &v);
+    }
+    return v.routes;
 }
 
 static void get_upstreams(void *context, struct control_request *r)
 {
-    struct daemon *d = context;
-    struct visit *v = malloc(sizeof *v);
-    char zone[NAME_TEXT];
+    control_answer(r, 200, json_pack("{s:o}", "routes", tell_upstreams(context)));
+}
 
-    if (v == NULL) {
-        control_refuse(r, 503, "out of memory");
+/* Servers that ask us what we ask them. Where none ever did, no worker is waited for. */
+static void find_loops(const struct daemon *d, const json_t *stats, json_t *problems)
+{
+    json_t *routes, *route, *server;
+    size_t i, k;
+
+    if (number_of(stats, "upstream_loops") == 0)
         return;
+    routes = tell_upstreams(d);
+    json_array_foreach(routes, i, route)
+        json_array_foreach(json_object_get(route, "servers"), k, server)
+    {
+        const char *domain = json_string_value(json_object_get(server, "loop"));
+        const char *address = json_string_value(json_object_get(server, "address"));
+
+        problem(
+            problems, domain != NULL,
+            "forward: %s asks us for names of %s, for which we ask it: a loop; give this zone a "
+            "route of its own, or take it from what that server forwards",
+            address, domain);
     }
-    *v = (struct visit){d, r, d->newest, 1, json_array()};
-    atomic_fetch_add(&d->newest->users, 1);
-    for (int i = 0; i < d->newest->n_routes; i++)
-        json_array_append_new(v->routes,
-                              json_pack("{s:s,s:s,s:i,s:[]}", "zone",
-                                        name_print(&d->newest->routes[i].zone, zone), "strategy",
-                                        "ordered", "timeout_ms",
-                                        (int)d->newest->routes[i].timeout_ms, "servers"));
-    worker_post(d->workers[0], visit_worker, v);
+    json_decref(routes);
 }
 
 /* name, type (SRV), client (127.0.0.1), verdict (none: ask) and dnssec (no) come as query
@@ -553,16 +653,16 @@ static void answer_explain(void *context, const struct real *came)
 {
     struct waiting *w = context;
     const struct worker *own = w->daemon->own;
-    struct view *v = own->listen.view;
+    struct view *v = own->view;
     json_t *explained = explain_run(&w->explain, v, came, clock_now());
 
     view_policy_end(v);
-    if (explained != NULL)
+    if (explained)
         control_answer(w->request, 200, explained);
-    else if (came != NULL)
+    else if (came)
         control_refuse(w->request, 503,
                        "the real DNS was not asked: the daemon is busy or is stopping; try again");
-    else if (forwarder_ask(own->listen.forwarder, v, &w->explain.q, answer_explain, w))
+    else if (forwarder_ask(own->forwarder, v, &w->explain.q, answer_explain, w))
         return;
     else
         control_refuse(w->request, 503,
@@ -572,12 +672,9 @@ static void answer_explain(void *context, const struct real *came)
 
 static void explain_question(void *context, struct control_request *r)
 {
-    const char *name = NULL, *type = "SRV", *client = "127.0.0.1", *verdict = NULL, *dnssec = "no";
-    int rc = json_unpack(r->arguments, "{s?s,s?s,s?s,s?s,s?s}", "name", &name, "type", &type,
-                         "client", &client, "verdict", &verdict, "dnssec", &dnssec),
-        supposed = verdict != NULL ? str_index(verdict_names, verdict) : VERDICT_NONE;
+    const char *name = "", *type = NULL, *client = NULL, *verdict = NULL, *dnssec = "no";
     struct waiting *w = malloc(sizeof *w);
-    struct explain *e;
+    struct diags d = {0};
 
     if (w == NULL) {
         control_refuse(r, 503, "out of memory");
@@ -585,31 +682,19 @@ static void explain_question(void *context, struct control_request *r)
     }
     w->daemon = context;
     w->request = r;
-    e = &w->explain;
-    e->supposed = (enum kms_verdict)supposed;
-    if (rc != 0 || name == NULL) {
-        control_refuse(r, 400, "name is missing: which question is to be explained?");
-    } else if (name_parse(&e->qname, name) != 0) {
-        control_refuse(r, 400, "not a domain name: %s", name);
-    } else if (type_parse(&e->qtype, type) != 0) {
-        control_refuse(r, 400, "not a record type: %s", type);
-    } else if (addr_parse(&e->client, client, 0) != 0) {
-        control_refuse(r, 400, "not an IP address: %s", client);
-    } else if (verdict != NULL && supposed <= VERDICT_NONE) {
-        control_refuse(r, 400,
-                       "not a verdict: %s; one of nxdomain, nodata, present, unapproved, servfail, "
-                       "refused, timeout, other",
-                       verdict);
-    } else if (verdict != NULL &&
-               (!name_is_vlmcs(&e->qname) || (e->qtype != TYPE_SRV && e->qtype != TYPE_ANY))) {
-        control_refuse(r, 400, "a verdict is for discovery questions: _vlmcs._tcp.SUFFIX SRV");
-    } else if (bool_parse(&e->dnssec, dnssec) != 0) {
-        control_refuse(r, 400, "dnssec is yes or no: %s", dnssec);
+    if (json_unpack(r->arguments, "{s:s,s?s,s?s,s?s,s?s}", "name", &name, "type", &type, "client",
+                    &client, "verdict", &verdict, "dnssec", &dnssec) != 0)
+        diags_tell(&d, "name is missing: which question is to be explained?");
+    else if (explain_read(&w->explain, name, type, client, verdict, &d) == 0 &&
+             bool_parse(&w->explain.dnssec, dnssec) != 0)
+        diags_tell(&d, "dnssec is yes or no: %s", dnssec);
+    if (d.n > 0) {
+        control_refuse(r, 400, "%s", d.list[0]);
+        free(w);
     } else {
         answer_explain(w, NULL);
-        return;
     }
-    free(w);
+    diags_fini(&d);
 }
 
 const struct control_route daemon_routes[] = {
@@ -617,6 +702,7 @@ const struct control_route daemon_routes[] = {
     {"GET", "/v1/stats", get_stats},
     {"GET", "/v1/upstreams", get_upstreams},
     {"GET", "/v1/health", get_health},
+    {"GET", "/v1/cache", get_cache_stats},
     {"GET", "/v1/cache/", get_cache},
     {"GET", "/v1/explain", explain_question},
     {"POST", "/v1/explain", explain_question},

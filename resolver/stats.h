@@ -6,10 +6,7 @@
 #ifndef RESOLVER_STATS_H
 #define RESOLVER_STATS_H
 
-#include <stddef.h>
 #include <stdint.h>
-
-#include "wire/kms.h"
 
 /* clang-format off */
 /* The outcomes, kms_passed to kms_update, are in the order of the enum. */
@@ -25,13 +22,23 @@
     X(badvers) \
     X(refused) /* answered REFUSED by access */ \
     X(access_dropped) /* dropped by access */ \
+    X(rate_dropped) /* above limits.client-rate: not answered */ \
+    X(rate_slipped) /* above limits.client-rate: answered with TC=1 */ \
+    X(large_cut) /* above limits.client-large-rate: answered with TC=1 */ \
+    X(any_cut) /* ANY over UDP: answered with TC=1 */ \
+    X(cookies) /* questions with a cookie */ \
+    X(cookies_valid) /* of these with a valid server cookie */ \
     X(truncated) /* answers cut, TC=1 */ \
     X(cache_hits) \
     X(cache_misses) \
+    X(cache_stale) /* expired answers given or decided on (RFC 8767) */ \
+    X(nxdomain_cut) /* answered NXDOMAIN since a name above does not exist (RFC 8020) */ \
+    X(prefetched) /* answers asked for again before their end */ \
     X(special) /* special names answered here */ \
     X(no_slot) /* answered SERVFAIL: no place, or no route */ \
     X(gave_way) /* questions given up for newer ones: too many in flight */ \
     X(unanswered) /* questions left unanswered: too many wait for the name */ \
+    X(discarded) /* answers not sent over UDP: older than limits.discard-timeout */ \
     X(joined) /* questions that joined one already asked */ \
     X(servfail) \
     X(rd0_refused) /* RD=0 and not known: REFUSED */ \
@@ -59,7 +66,14 @@
     X(upstream_malformed) /* replies ignored: not well-formed */ \
     X(upstream_timeouts) /* tries without a reply in time */ \
     X(upstream_tcp) /* tries over TCP */ \
+    X(upstream_tls) /* tries over TLS */ \
+    X(upstream_connections) /* connections to servers: several tries share one */ \
+    X(upstream_tls_connections) /* of these over TLS */ \
+    X(upstream_resumed) /* of these with the session of an earlier one */ \
+    X(upstream_again) /* tries made again: the server had closed the connection */ \
     X(upstream_errors) /* tries that failed: socket errors, SERVFAIL, REFUSED */ \
+    X(upstream_loops) /* probes that came back to us: a server asks us what we ask it */ \
+    X(rebinding) /* replies that had addresses which are not public, and have not any more */ \
     X(upstream_case) /* tries without random case: the server breaks it */ \
     X(tcp_connections) /* TCP connections accepted */ \
     X(tcp_refused) /* TCP connections refused: limits */ \
@@ -78,13 +92,5 @@ struct worker_stats {
 /* Adds one; the only writer is the worker, readers see a whole number. */
 #define COUNT_AT(number) __atomic_store_n(number, *(number) + 1, __ATOMIC_RELAXED)
 #define COUNT(stats, name) COUNT_AT(&(stats)->name)
-
-/* One of the rows kms_passed to kms_update. */
-static inline void count_outcome(struct worker_stats *s, enum kms_outcome outcome)
-{
-    uint64_t *row = (uint64_t *)(void *)s + offsetof(struct worker_stats, kms_passed) / sizeof *row;
-
-    COUNT_AT(row + (outcome - OUTCOME_PASSED));
-}
 
 #endif

@@ -3,30 +3,34 @@
  * tcp.c -- questions over TCP: limits of connections, framing, pipelining, idle time.
  *
  * Reading stops while PENDING_MAX questions wait for an answer or OUT_MAX octets for the client:
- * one that does not read costs no more than that. Idle time is counted from the last whole
+ * one that does not read costs no more than that; nor does one whose message is not whole yet cost more
+ * than that message and one read. Idle time is counted from the last whole
  * message: a client that sends slowly cannot keep its connection open.
  *
  * All callbacks of a stream come from the loop, none from inside what is done to it. A
  * connection that has ended stays in memory until its last question is answered. When
  * descriptors run out, the listener pauses for a moment: its socket stays readable.
  */
-#include "resolver/listen.h"
+#include "resolver/threads.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
-#include <event2/listener.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "wire/proxy.h"
+
 enum {
-    ACCEPT_MAX = 32, /* then others have their turn */
-    PAUSE_MS = 250,
+    ACCEPT_MAX = 2, /* then others have their turn: questions over UDP wait for each */
     PENDING_MAX = 100,
     OUT_MAX = 64 << 10,
     OUT_LIMIT = 1 << 20, /* answers that were still to come included; then it is closed */
-    IN_LIMIT = 2 + DNS_MAX_MESSAGE,
 };
 
 struct connection {
@@ -37,14 +41,15 @@ struct connection {
     struct client client;
     unsigned pending; /* questions that wait for the real DNS */
     bool closing;     /* the client has sent all */
+    bool proxied;     /* from a balancer, whose head with the client's address has not come yet */
 };
 
 struct tcp {
-    struct listen *l;                  /* borrowed */
-    struct evconnlistener **listeners; /* owned, as they are */
+    struct worker *w;        /* borrowed */
+    struct event *listeners; /* owned, with their sockets */
     int n;
     struct io_timer pause;
-    unsigned accepted;
+    unsigned most; /* connections, as the descriptors of the process have it; 0: not known yet */
     TAILQ_HEAD(connection_list, connection) connections; /* the longest idle first */
     struct query q;
     uint8_t answer[DNS_MAX_MESSAGE];
@@ -52,7 +57,7 @@ struct tcp {
 
 static void end_connection(struct connection *c)
 {
-    struct io *io = c->tcp->l->io;
+    struct io *io = c->tcp->w->io;
 
     io->timer_clear(io, &c->idle);
     TAILQ_REMOVE(&c->tcp->connections, c, entry);
@@ -64,12 +69,12 @@ static void end_connection(struct connection *c)
 
 static void set_idle(struct connection *c)
 {
-    struct listen *l = c->tcp->l;
+    struct worker *w = c->tcp->w;
 
     TAILQ_REMOVE(&c->tcp->connections, c, entry);
     TAILQ_INSERT_TAIL(&c->tcp->connections, c, entry);
-    l->io->timer_set(l->io, &c->idle,
-                     io_now(l->io).mono_ms + l->view->settings->limits.tcp_idle_ms);
+    w->io->timer_set(w->io, &c->idle,
+                     io_now(w->io).mono_ms + w->view->settings->limits.tcp_idle_ms);
 }
 
 static void on_idle(struct io_timer *t)
@@ -80,7 +85,7 @@ static void on_idle(struct io_timer *t)
         set_idle(c);
         return;
     }
-    COUNT(c->tcp->l->stats, tcp_timeouts);
+    COUNT(&c->tcp->w->stats, tcp_timeouts);
     end_connection(c);
 }
 
@@ -106,10 +111,10 @@ void tcp_send(const struct client *client, const uint8_t *message, size_t len)
     }
     set_idle(c);
     if (len > 0 && send_message(c, message, len)) {
-        bufferevent_trigger(c->stream, EV_READ, BEV_TRIG_IGNORE_WATERMARKS);
+        bufferevent_trigger(c->stream, EV_READ, 0);
         return;
     }
-    COUNT(c->tcp->l->stats, send_errors);
+    COUNT(&c->tcp->w->stats, send_errors);
     bufferevent_trigger_event(c->stream, BEV_EVENT_ERROR, 0);
 }
 
@@ -119,19 +124,78 @@ static bool may_read_more(const struct connection *c)
            evbuffer_get_length(bufferevent_get_output(c->stream)) < OUT_MAX;
 }
 
+/* Room for one more of this client, or for one that is there already. When it has as many as it
+ * may, the longest idle of its own makes room, else that of all (RFC 7766 6.2.3). False: all of
+ * these wait for an answer. */
+static bool make_room(struct tcp *t, const struct addr *client, const struct connection *one)
+{
+    const struct settings *s = t->w->view->settings;
+    struct connection *c, *idlest = NULL, *own = NULL;
+    unsigned all = 0, same = 0;
+
+    TAILQ_FOREACH(c, &t->connections, entry) {
+        bool is_own = !c->proxied && addr_same_ip(&c->client.addr, client);
+
+        if (c == one)
+            continue;
+        all++;
+        same += is_own;
+        if (idlest == NULL && c->pending == 0)
+            idlest = c;
+        if (own == NULL && c->pending == 0 && is_own)
+            own = c;
+    }
+    if (same >= worker_share(t->w, s->limits.tcp_per_client))
+        idlest = own;
+    else if (all < worker_share(t->w, s->limits.tcp_connections) && all < t->most)
+        return true;
+    if (idlest == NULL)
+        return false;
+    COUNT(&t->w->stats, tcp_displaced);
+    end_connection(idlest);
+    return true;
+}
+
+/* The balancer's head says who the client is, of whose connections this is one from here on. 0;
+ * -EAGAIN: it is not whole yet; else the connection is to be ended. */
+static int read_head(struct connection *c)
+{
+    struct evbuffer *in = bufferevent_get_input(c->stream);
+    size_t len = evbuffer_get_length(in);
+    const uint8_t *octets = evbuffer_pullup(in, -1);
+    struct addr client = c->client.peer;
+    struct cursor cursor;
+    int rc;
+
+    if (octets == NULL)
+        return -EAGAIN;
+    cursor = cursor_make(octets, len);
+    rc = proxy_read(&cursor, true, &client);
+    if (rc == 0 && !make_room(c->tcp, &client, c))
+        rc = -EBUSY;
+    if (rc != 0)
+        return rc;
+    evbuffer_drain(in, len - cursor_left(&cursor));
+    c->client.addr = client;
+    c->proxied = false;
+    return 0;
+}
+
 /* Something has come, or went out, or an answer is there that a question waited for. */
 static void serve(struct bufferevent *stream, void *arg)
 {
     struct connection *c = arg;
-    struct listen *l = c->tcp->l;
+    struct worker *w = c->tcp->w;
     struct query *q = &c->tcp->q;
     struct evbuffer *in = bufferevent_get_input(stream), *out = bufferevent_get_output(stream);
-    bool good = true;
+    int rc = c->proxied ? read_head(c) : 0;
+    bool good = rc == 0 || rc == -EAGAIN;
     uint8_t head[2];
 
-    while (good && may_read_more(c) && evbuffer_copyout(in, head, sizeof head) == sizeof head) {
+    while (rc == 0 && good && may_read_more(c) &&
+           evbuffer_copyout(in, head, sizeof head) == sizeof head) {
         size_t len = sizeof head + bytes_u16(head);
-        struct now now = io_now(l->io);
+        struct now now = io_now(w->io);
         const uint8_t *message;
         enum answer answer;
 
@@ -143,22 +207,24 @@ static void serve(struct bufferevent *stream, void *arg)
         q->wire_len = len - sizeof head;
         q->out = c->tcp->answer;
         q->out_size = sizeof c->tcp->answer;
-        answer = answer_read(l->view, q, now);
+        answer = answer_read(w->view, q, now);
         if (answer == ANSWER_FORWARD)
-            answer = answer_query(l->view, q, NULL, now);
+            answer = answer_query(w->view, q, NULL, now);
         if (answer == ANSWER_FORWARD) {
             c->pending++;
             /* may answer at once: tcp_send() */
-            (void)forwarder_ask(l->forwarder, l->view, q, NULL, NULL);
+            (void)forwarder_ask(w->forwarder, w->view, q, NULL, NULL);
         } else {
             if (answer != ANSWER_IGNORE)
-                listen_done(l, q, answer);
+                listen_done(w, q, answer);
             good = answer == ANSWER_SEND && send_message(c, q->out, q->out_len);
+            if (q->prefetch)
+                forwarder_prefetch(w->forwarder, w->view, q);
         }
         evbuffer_drain(in, len);
         set_idle(c);
     }
-    view_policy_end(l->view);
+    view_policy_end(w->view);
     if (!good || (c->closing && c->pending == 0 && evbuffer_get_length(out) == 0))
         end_connection(c);
     else if (may_read_more(c) && !c->closing)
@@ -179,42 +245,16 @@ static void on_event(struct bufferevent *stream, short what, void *arg)
     serve(stream, c);
 }
 
-/* Room for one more of this client. When it has as many as it may, the longest idle of its own
- * makes room, else that of all (RFC 7766 6.2.3). False: all of these wait for an answer. */
-static bool make_room(struct tcp *t, const struct addr *client)
+/* Half of the descriptors that are free: the others are for questions to servers. The kernel gives
+ * the lowest that is free, so this one says how many are not. */
+static void find_most(struct tcp *t, int fd)
 {
-    const struct settings *s = t->l->view->settings;
-    struct connection *c, *idlest = NULL, *own = NULL;
-    unsigned all = 0, same = 0;
+    struct rlimit files = {.rlim_cur = RLIM_INFINITY};
+    rlim_t most;
 
-    TAILQ_FOREACH(c, &t->connections, entry) {
-        bool is_own = addr_same_ip(&c->client.addr, client);
-
-        all++;
-        same += is_own;
-        if (idlest == NULL && c->pending == 0)
-            idlest = c;
-        if (own == NULL && c->pending == 0 && is_own)
-            own = c;
-    }
-    if (same >= listen_share(t->l, s->limits.tcp_per_client))
-        idlest = own;
-    else if (all < listen_share(t->l, s->limits.tcp_connections))
-        return true;
-    if (idlest == NULL)
-        return false;
-    COUNT(t->l->stats, tcp_displaced);
-    end_connection(idlest);
-    return true;
-}
-
-static void pause_listeners(struct tcp *t, uint64_t ms)
-{
-    struct io *io = t->l->io;
-
-    for (int i = 0; i < t->n; i++)
-        evconnlistener_disable(t->listeners[i]);
-    io->timer_set(io, &t->pause, io_now(io).mono_ms + ms);
+    (void)getrlimit(RLIMIT_NOFILE, &files);
+    most = (files.rlim_cur - (rlim_t)fd) / 2 / t->w->n_workers;
+    t->most = most < 1 ? 1 : most < UINT_MAX ? (unsigned)most : UINT_MAX;
 }
 
 static void on_pause_over(struct io_timer *timer)
@@ -222,68 +262,80 @@ static void on_pause_over(struct io_timer *timer)
     struct tcp *t = container_of(timer, struct tcp, pause);
 
     for (int i = 0; i < t->n; i++)
-        evconnlistener_enable(t->listeners[i]);
+        if (event_add(&t->listeners[i], NULL) != 0) /* out of memory, still or again */
+            t->w->io->timer_set(t->w->io, timer, io_now(t->w->io).mono_ms + PAUSE_MS);
 }
 
-static void on_connection(struct evconnlistener *listener, evutil_socket_t fd,
-                          struct sockaddr *from, int len, void *arg)
+static void begin_connection(struct tcp *t, int fd, const struct sockaddr *from)
 {
-    struct tcp *t = arg;
     struct connection *c = NULL;
     struct client client = {.transport = AUDIT_TCP};
     int one = 1;
 
-    (void)listener;
-    (void)len;
-    if (++t->accepted % ACCEPT_MAX == 0)
-        pause_listeners(t, 0);
-    if (!addr_from_sockaddr(&client.addr, from) || !make_room(t, &client.addr) ||
+    if (t->most == 0)
+        find_most(t, fd);
+    if (!addr_from_sockaddr(&client.peer, from) || !make_room(t, &client.peer, NULL) ||
         (c = calloc(1, sizeof *c)) == NULL ||
         (c->stream = bufferevent_socket_new(
-             t->l->base, fd, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS)) == NULL) {
-        COUNT(t->l->stats, tcp_refused);
+             t->w->base, fd, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS)) == NULL) {
+        COUNT(&t->w->stats, tcp_refused);
         free(c);
         close(fd);
         return;
     }
-    COUNT(t->l->stats, tcp_connections);
+    COUNT(&t->w->stats, tcp_connections);
     c->tcp = t;
     c->client = client;
+    c->client.addr = client.peer;
     c->client.connection = c;
+    c->proxied = settings_is_balancer(t->w->view->settings, &client.peer);
     c->idle.fire = on_idle;
     TAILQ_INSERT_TAIL(&t->connections, c, entry);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     bufferevent_setcb(c->stream, serve, serve, on_event, c);
-    bufferevent_setwatermark(c->stream, EV_READ, 0, IN_LIMIT);
     bufferevent_enable(c->stream, EV_READ);
     set_idle(c);
 }
 
-static void on_accept_error(struct evconnlistener *listener, void *arg)
+static void on_connections(evutil_socket_t listener, short what, void *arg)
 {
     struct tcp *t = arg;
+    struct io *io = t->w->io;
+    struct sockaddr_storage from;
 
-    (void)listener;
-    COUNT(t->l->stats, receive_errors);
-    pause_listeners(t, PAUSE_MS);
+    (void)what;
+    for (int i = 0; i < ACCEPT_MAX; i++) {
+        socklen_t len = sizeof from;
+        int fd = accept4(listener, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+        if (fd >= 0) {
+            begin_connection(t, fd, (struct sockaddr *)&from);
+            continue;
+        }
+        if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)
+            return; /* there is none, or it has gone again */
+        COUNT(&t->w->stats, receive_errors);
+        for (int n = 0; n < t->n; n++)
+            event_del(&t->listeners[n]);
+        io->timer_set(io, &t->pause, io_now(io).mono_ms + PAUSE_MS);
+        return;
+    }
 }
 
-struct tcp *tcp_new(struct listen *l, const struct listener *listeners, int n)
+struct tcp *tcp_new(struct worker *w, const int *listeners, int n)
 {
     struct tcp *t = calloc(1, sizeof *t);
 
     if (t == NULL || (t->listeners = calloc((size_t)n, sizeof *t->listeners)) == NULL)
         return NULL;
-    t->l = l;
+    t->w = w;
     t->pause.fire = on_pause_over;
     TAILQ_INIT(&t->connections);
     for (; t->n < n; t->n++) {
-        t->listeners[t->n] = evconnlistener_new(l->base, on_connection, t,
-                                                LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0,
-                                                listeners[t->n].fd);
-        if (t->listeners[t->n] == NULL)
+        event_assign(&t->listeners[t->n], w->base, listeners[t->n], EV_READ | EV_PERSIST,
+                     on_connections, t);
+        if (event_add(&t->listeners[t->n], NULL) != 0)
             return NULL;
-        evconnlistener_set_error_cb(t->listeners[t->n], on_accept_error);
     }
     return t;
 }
@@ -295,9 +347,11 @@ void tcp_free(struct tcp *t)
 
     if (t == NULL)
         return;
-    t->l->io->timer_clear(t->l->io, &t->pause);
-    for (int i = 0; i < t->n; i++)
-        evconnlistener_free(t->listeners[i]);
+    t->w->io->timer_clear(t->w->io, &t->pause);
+    for (int i = 0; i < t->n; i++) {
+        event_del(&t->listeners[i]);
+        close(event_get_fd(&t->listeners[i]));
+    }
     while ((c = TAILQ_FIRST(&t->connections)) != NULL) {
         out = bufferevent_get_output(c->stream);
         evbuffer_unfreeze(out, 1); /* the last answers leave without the loop */

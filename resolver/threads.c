@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * threads.c -- workers, auditor and verifier.
+ * threads.c -- workers, auditor, verifier and keeper.
  *
- * A worker has a view for each generation that it uses: the newest is listen.view;
+ * A worker has a view for each generation that it uses: the newest is worker.view;
  * older ones live until no flight that began with them is left. Another thread touches
  * nothing of it but its mailbox, a pipe of jobs, which wakes the loop. A job is written whole,
  * and a pipe has room for 4,096; a reload, a request of the API and the stop are one each.
@@ -20,14 +20,12 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/str.h"
 
-/* Places of a worker: a chain of CNAMEs takes two; and made for all workers, since a reload may
- * raise the limit to it. */
-enum { SLOTS_MIN = 16, SLOTS_AT_LEAST = 4096 };
+/* So many places are there for all workers, since a reload may raise the limit to it. */
+enum { SLOTS_AT_LEAST = 4096 };
+enum { KEEP_MS = 500 }; /* writing may take so long at the end */
 
-/* All signals are blocked but those that base/guard.h takes: a fault under a blocked
- * signal is the end. */
+/* All signals are blocked but those of base/guard.h: a fault under a blocked signal is the end. */
 int thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
 {
     sigset_t all, before;
@@ -44,7 +42,7 @@ int thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
 
 void generation_release(struct settings *s)
 {
-    if (s != NULL && atomic_fetch_sub(&s->users, 1) == 1)
+    if (s && atomic_fetch_sub(&s->users, 1) == 1)
         settings_free(s);
 }
 
@@ -64,7 +62,7 @@ static void deliver(void *context, struct query *q, enum answer answer)
         tcp_send(&q->client, q->out, answer == ANSWER_SEND ? q->out_len : 0);
     else if (answer == ANSWER_SEND)
         udp_send(w->udp, &q->client, q->out, q->out_len);
-    listen_done(&w->listen, q, answer);
+    listen_done(w, q, answer);
 }
 
 struct mail {
@@ -92,7 +90,6 @@ static void on_mail(evutil_socket_t fd, short what, void *arg)
 void worker_take(struct worker *w, void *generation)
 {
     struct settings *g = generation;
-    unsigned slots = listen_share(&w->listen, g->limits.in_flight);
     struct view *v = malloc(sizeof *v);
 
     if (v == NULL) {
@@ -107,13 +104,14 @@ void worker_take(struct worker *w, void *generation)
         .stats = &w->stats,
         .scratch = &w->scratch,
         .health = &w->health,
+        .ratelimit = w->ratelimit,
         .users = 1,
     };
-    if (w->listen.view != NULL)
-        unpin(w->listen.view);
-    w->listen.view = v;
-    if (w->listen.forwarder != NULL)
-        forwarder_limit(w->listen.forwarder, slots > SLOTS_MIN ? slots : SLOTS_MIN);
+    if (w->view)
+        unpin(w->view);
+    w->view = v;
+    if (w->forwarder)
+        forwarder_limit(w->forwarder, worker_share(w, g->limits.in_flight));
 }
 
 void worker_learn(struct worker *w, void *health)
@@ -122,52 +120,54 @@ void worker_learn(struct worker *w, void *health)
     w->health = health;
 }
 
+void worker_beat(struct worker *w, void *arg)
+{
+    (void)arg;
+    atomic_store(&w->alive, true);
+}
+
 /* All that wait are answered, before their sockets close. */
 void worker_end(struct worker *w, void *arg)
 {
     (void)arg;
-    forwarder_free(w->listen.forwarder);
+    forwarder_free(w->forwarder);
     udp_free(w->udp);
     tcp_free(w->tcp);
-    w->listen.forwarder = NULL;
+    w->forwarder = NULL;
     w->udp = NULL;
     w->tcp = NULL;
-    event_base_loopbreak(w->listen.base);
+    event_base_loopbreak(w->base);
 }
 
-struct worker *worker_new(struct cache *cache, struct store *store, struct settings *g,
-                          const struct listener *listeners, int half, struct audit_ring *ring,
-                          unsigned n_workers)
+struct worker *worker_new(struct cache *cache, struct store *store, struct ratelimit *ratelimit,
+                          struct settings *g, const int *listeners, int half,
+                          struct audit_ring *ring, unsigned n_workers)
 {
     struct worker *w = calloc(1, sizeof *w);
-    const struct forwarder_hooks hooks = {unpin, deliver, w};
-    struct listen *l;
-    uint32_t most = g->limits.in_flight;
+    const struct forwarder_hooks hooks = {unpin, deliver, w, cache};
+    uint32_t most = g->limits.in_flight > SLOTS_AT_LEAST ? g->limits.in_flight : SLOTS_AT_LEAST;
 
-    if (w == NULL || pipe2(w->mail, O_CLOEXEC) != 0)
+    if (w == NULL)
         return NULL;
-    evutil_make_socket_nonblocking(w->mail[0]);
-    l = &w->listen;
-    *l = (struct listen){
-        .stats = &w->stats, .ring = ring, .n_workers = n_workers, .base = event_base_new()};
+    w->ring = ring;
+    atomic_init(&w->alive, true);
+    w->n_workers = n_workers;
     w->cache = cache;
+    w->ratelimit = ratelimit;
     /* Without a reader (no store, no slot) questions are forwarded all the same. */
-    if (store != NULL && (w->policy = policy_reader_new(store)) == NULL)
+    if (store && (w->policy = policy_reader_new(store)) == NULL)
         w->policy_error = errno;
-    if (l->base == NULL)
+    if (pipe2(w->mail, O_CLOEXEC) != 0 || evutil_make_socket_nonblocking(w->mail[0]) != 0 ||
+        (w->base = event_base_new()) == NULL ||
+        (w->on_mail = event_new(w->base, w->mail[0], EV_READ | EV_PERSIST, on_mail, w)) == NULL ||
+        event_add(w->on_mail, NULL) != 0 ||
+        (w->io = io_event_new(w->base, &w->random, &w->stats)) == NULL)
         return NULL;
-    w->on_mail = event_new(l->base, w->mail[0], EV_READ | EV_PERSIST, on_mail, w);
-    l->io = io_event_new(l->base, &w->random);
-    if (w->on_mail == NULL || event_add(w->on_mail, NULL) != 0 || l->io == NULL)
-        return NULL;
-    most = most > SLOTS_AT_LEAST ? most : SLOTS_AT_LEAST;
-    if ((l->forwarder = forwarder_new(l->io, &hooks, listen_share(l, most), &w->stats)) == NULL)
-        return NULL;
+    w->forwarder = forwarder_new(w->io, &hooks, worker_share(w, most), &w->stats);
     worker_take(w, g);
-    if (l->view == NULL)
-        return NULL;
-    if (half > 0 && ((w->udp = udp_new(l, listeners, half)) == NULL ||
-                     (w->tcp = tcp_new(l, listeners + half, half)) == NULL))
+    if (w->forwarder == NULL || w->view == NULL ||
+        (half > 0 && ((w->udp = udp_new(w, listeners, half)) == NULL ||
+                      (w->tcp = tcp_new(w, listeners + half, half)) == NULL)))
         return NULL;
     return w;
 }
@@ -176,22 +176,22 @@ void worker_free(struct worker *w)
 {
     on_mail(w->mail[0], 0, w); /* what was left when its loop had ended */
     worker_end(w, NULL);
-    io_event_free(w->listen.io);
+    io_event_free(w->io);
     event_free(w->on_mail);
     close(w->mail[0]);
     close(w->mail[1]);
-    unpin(w->listen.view);
+    unpin(w->view);
     health_release(w->health);
-    if (w->policy != NULL)
+    if (w->policy)
         policy_reader_free(w->policy);
-    event_base_loop(w->listen.base, EVLOOP_NONBLOCK); /* where streams come to their end */
-    event_base_free(w->listen.base);
+    event_base_loop(w->base, EVLOOP_NONBLOCK); /* where streams come to their end */
+    event_base_free(w->base);
     free(w);
 }
 
 void *worker_run(void *worker)
 {
-    event_base_loop(((struct worker *)worker)->listen.base, EVLOOP_NO_EXIT_ON_EMPTY);
+    event_base_loop(((struct worker *)worker)->base, EVLOOP_NO_EXIT_ON_EMPTY);
     return NULL;
 }
 
@@ -219,7 +219,7 @@ static int limits_of(const struct settings *s, const char *dir, struct audit_lim
     return audit_privacy_read(&out->privacy, dir, true);
 }
 
-static void set_outputs(struct audit_outputs *o, const struct settings *s)
+static void set_outputs(struct auditor *a, const struct settings *s)
 {
     struct audit_target targets[AUDIT_OUTPUTS];
     int n = s->audit.n_outputs < AUDIT_OUTPUTS ? s->audit.n_outputs : AUDIT_OUTPUTS;
@@ -229,7 +229,7 @@ static void set_outputs(struct audit_outputs *o, const struct settings *s)
 
         targets[i] = (struct audit_target){p->to, p->format, p->facility};
     }
-    audit_outputs_set(o, targets, n);
+    audit_outputs_set(audit_writer_outputs(a->writer), targets, n, thread_start);
 }
 
 static void *run_auditor(void *arg)
@@ -260,8 +260,6 @@ static void *run_auditor(void *arg)
             audit_writer_control(a->writer, note.kind, clock_now(), note.text);
         }
     }
-    audit_writer_step(a->writer, clock_now(), true);
-    audit_outputs_end(a->outputs); /* they get what they can of the last records, too */
     audit_writer_close(a->writer, clock_now());
     return NULL;
 }
@@ -277,18 +275,14 @@ int auditor_start(struct auditor *a, const struct settings *s, struct audit_ring
         diags_tell(d, "%s/client.key cannot be read or made: %s", a->dir, strerror(-rc));
     else
         rc = audit_writer_open(&a->writer, a->dir, s->server.name, &limits, rings, n, d);
-    if (rc == 0 && (a->outputs = audit_outputs_new(a->dir, thread_start)) == NULL)
-        rc = -ENOMEM;
     if (rc == 0 && (rc = pipe2(a->box, O_CLOEXEC | O_NONBLOCK) != 0 ? -errno : 0) == 0) {
-        set_outputs(a->outputs, s);
-        audit_writer_outputs(a->writer, a->outputs);
+        set_outputs(a, s);
         rc = thread_start(&a->thread, run_auditor, a);
     }
     if (rc == 0)
         return 0;
-    if (a->writer != NULL)
+    if (a->writer)
         audit_writer_close(a->writer, clock_now());
-    audit_outputs_free(a->outputs);
     a->writer = NULL;
     if (d->n == 0)
         diags_tell(d, "%s: %s", a->dir, strerror(-rc));
@@ -299,17 +293,17 @@ void auditor_note(struct auditor *a, enum audit_kind kind, const char *text,
                   const struct settings *s)
 {
     struct note note = {.kind = kind};
-    int rc = s != NULL && a->writer != NULL ? limits_of(s, a->dir, &note.limits) : -ENOENT;
+    int rc = s && a->writer ? limits_of(s, a->dir, &note.limits) : -ENOENT;
 
     note.has_limits = rc == 0;
     if (rc != 0 && rc != -ENOENT)
         log_error("audit: %s/client.key cannot be read or made: %s; clients and the limits of the "
                   "audit are recorded as before",
                   a->dir, strerror(-rc));
-    if (s != NULL && a->writer != NULL)
-        set_outputs(a->outputs, s);
+    if (s && a->writer)
+        set_outputs(a, s);
     snprintf(note.text, sizeof note.text, "%s", text);
-    if (a->writer != NULL)
+    if (a->writer)
         (void)!write(a->box[1], &note, sizeof note);
 }
 
@@ -320,15 +314,13 @@ void auditor_stop(struct auditor *a)
     close(a->box[1]);
     pthread_join(a->thread, NULL);
     close(a->box[0]);
-    audit_outputs_free(a->outputs);
 }
 
 static void *run_verifier(void *arg)
 {
     struct verifier *v = arg;
 
-    diags_init(&v->diags);
-    v->rc = store_verify(v->store, &v->stop, &v->diags);
+    v->rc = store_verify(v->store, STORE_WRITE, &v->stop, &v->diags);
     return NULL;
 }
 
@@ -366,4 +358,146 @@ void verifier_stop(struct verifier *v)
     if (v->running)
         pthread_join(v->thread, NULL);
     diags_fini(&v->diags);
+}
+
+static void *run_keeper(void *arg)
+{
+    struct keeper *k = arg;
+
+    k->rc = (k->writes ? snapshot_write : snapshot_read)(&k->file, k->cache);
+    return NULL;
+}
+
+/* The thread has ended: a file that is of no use is thrown away, and nothing else. */
+static void keeper_end(struct keeper *k)
+{
+    const struct snapshot *s = &k->file;
+    unsigned long long answers = s->answers, refused = s->refused;
+
+    k->running = false;
+    if (k->rc == -ECANCELED || (!k->writes && k->rc == -ENOENT))
+        return;
+    if (!k->writes && k->rc == -EBADMSG) {
+        (void)unlink(k->path);
+        log_warning("cache: %s %s: thrown away; %llu answers of it are known", k->path, s->why,
+                    answers);
+    } else if (!k->writes && k->rc != 0) {
+        log_warning("cache: %s cannot be read: %s; %llu answers of it are known", k->path,
+                    strerror(-k->rc), answers);
+    } else if (!k->writes) {
+        log_info("cache: %llu answers of %s are known again, %llu were refused", answers, k->path,
+                 refused);
+    } else if (k->rc != 0) {
+        if (strcmp(k->error, strerror(-k->rc)) != 0)
+            log_error("cache: %s cannot be written: %s; a restart forgets the answers", k->path,
+                      strerror(-k->rc));
+        str_copy(k->error, sizeof k->error, strerror(-k->rc));
+    } else {
+        k->error[0] = '\0';
+        k->written_ms = s->now.wall_ms;
+        log_info("cache: %llu answers are kept in %s%s", answers, k->path,
+                 s->cut ? ", and there was no time for the others" : "");
+    }
+}
+
+static void keeper_begin(struct keeper *k, bool writes)
+{
+    struct cache_stats stats;
+    int rc;
+
+    cache_stats(k->cache, &stats);
+    k->file.now = clock_now();
+    k->file.stale_ms = k->stale_ms;
+    k->file.answers = k->file.refused = 0;
+    atomic_store(&k->file.order, SNAPSHOT_GO);
+    k->began_ms = k->file.now.mono_ms;
+    k->inserts = stats.inserts;
+    k->writes = writes;
+    rc = thread_start(&k->thread, run_keeper, k);
+    k->running = rc == 0;
+    if (k->running)
+        return;
+    k->rc = rc;
+    keeper_end(k);
+}
+
+void keeper_start(struct keeper *k, struct cache *c, const struct settings *s, uint64_t round_ms)
+{
+    *k = (struct keeper){.cache = s->cache.persist ? c : NULL, .round_ms = round_ms};
+    snprintf(k->path, sizeof k->path, "%s/cache.snapshot", s->server.state_dir);
+    k->scopes = k->cache ? calloc((size_t)s->n_routes, sizeof *k->scopes) : NULL;
+    if (k->scopes == NULL) {
+        k->cache = NULL;
+        (void)unlink(k->path);
+        strcat(k->path, ".new"); /* of a process that was killed */
+        (void)unlink(k->path);
+        return;
+    }
+    for (int i = 0; i < s->n_routes; i++)
+        k->scopes[i] = s->routes[i].id;
+    k->stale_ms = s->cache.serve_stale_ms;
+    k->file =
+        (struct snapshot){.path = k->path, .scopes = k->scopes, .n_scopes = (size_t)s->n_routes};
+    keeper_begin(k, false);
+}
+
+static void keeper_look(struct keeper *k)
+{
+    if (k->running && pthread_tryjoin_np(k->thread, NULL) == 0)
+        keeper_end(k);
+}
+
+void keeper_tick(struct keeper *k)
+{
+    struct cache_stats stats;
+
+    keeper_look(k);
+    if (k->cache == NULL || k->running || clock_now().mono_ms - k->began_ms < k->round_ms)
+        return;
+    cache_stats(k->cache, &stats);
+    if (stats.inserts != k->inserts || k->error[0] != '\0')
+        keeper_begin(k, true);
+}
+
+static void keeper_join(struct keeper *k, enum snapshot_order order)
+{
+    atomic_store(&k->file.order, (int)order);
+    if (k->running) {
+        pthread_join(k->thread, NULL);
+        keeper_end(k);
+    }
+}
+
+void keeper_forget(struct keeper *k)
+{
+    char folder[sizeof k->path];
+    int fd;
+
+    if (k->cache == NULL)
+        return;
+    keeper_join(k, SNAPSHOT_ABANDON);
+    (void)unlink(k->path);
+    *strrchr(strcpy(folder, k->path), '/') = '\0';
+    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    (void)fsync(fd); /* or a power cut would bring it back */
+    (void)close(fd);
+    k->written_ms = 0;
+    k->inserts = UINT64_MAX; /* what is left is written in the next round */
+}
+
+void keeper_stop(struct keeper *k)
+{
+    if (k->cache == NULL)
+        return;
+    keeper_look(k);
+    /* The file of a start that is still being read says more than the cache. */
+    if (!k->running || k->writes) {
+        keeper_join(k, SNAPSHOT_ABANDON);
+        keeper_begin(k, true);
+        for (int ms = 0; k->running && ms < KEEP_MS; ms += 2, keeper_look(k))
+            poll(NULL, 0, 2);
+        keeper_join(k, SNAPSHOT_FINISH);
+    }
+    keeper_join(k, SNAPSHOT_ABANDON);
+    free(k->scopes);
 }

@@ -11,7 +11,8 @@
 
 #include "base/addr.h"
 #include "base/arena.h"
-#include "base/diag.h"
+#include "base/random.h"
+#include "base/str.h"
 #include "wire/kms.h"
 #include "wire/name.h"
 
@@ -24,14 +25,29 @@ struct access_rule {
     enum access_action action;
 };
 
-enum { ROUTE_MAX_SERVERS = 16 };
+enum { ROUTE_MAX_SERVERS = 16, ROUTE_MAX_PINS = 8 };
+/* RFC 8310 5; in the order of tls_modes[]. */
+enum tls_mode { TLS_OFF, TLS_OPPORTUNISTIC, TLS_STRICT };
+enum { DNS_TLS_PORT = 853 };
+extern const char *const tls_modes[]; /* ended by NULL */
+/* How the next server is chosen; in the order of strategies[]. */
+enum strategy { ORDERED, FASTEST, PARALLEL };
+extern const char *const strategies[]; /* ended by NULL */
 struct route {
     struct name zone; /* folded */
     const struct addr *servers;
     int n_servers;
+    const struct addr *sources; /* at most one of each family */
+    int n_sources;
     uint32_t strategy;
     uint32_t timeout_ms;
-    bool trust_ad, edns, fall_back;
+    bool trust_ad, edns, fall_back, stop_rebinding;
+    uint32_t tls;
+    uint16_t tls_port;
+    const char *tls_name, *tls_ca; /* "" when not given */
+    const char *const *tls_pins;   /* "sha256/" and 44 characters of base64 */
+    int n_tls_pins;
+    struct tls *made; /* the daemon's: what these say, ready for use */
     uint32_t id;
 };
 
@@ -40,6 +56,7 @@ struct output {
     uint32_t format, facility;
 };
 
+enum seccomp { SECCOMP_NO, SECCOMP_YES, SECCOMP_KILL };
 /* In the order of enum audit_client. */
 enum client_address { CLIENT_FULL, CLIENT_PREFIX, CLIENT_HMAC };
 
@@ -59,6 +76,7 @@ struct settings {
     bool routes_found;
     const struct access_rule *machine;
     int n_machine;
+    struct hash_key cookie_keys[2]; /* of limits.cookie-secret-file; in force: or drawn */
     /* The files that were read, the last one first; drop_in: it is in conf.d. */
     const struct settings_file {
         const struct settings_file *next;
@@ -69,7 +87,6 @@ struct settings {
 #define SECTION(name, ...) struct {
 #define END(name) } name;
 #define OPTION(section, member, kind, ...) kind##_value member;
-#define ADDRESSES(section, list, n, ...) const struct addr *list; int n;
 #define LISTED(section, list, n, type, ...) const struct type *list; int n;
 #define RECORDS(list, n, type, ...) const struct type *list; int n;
 /* clang-format on */
@@ -85,11 +102,10 @@ void settings_free(struct settings *);
 
 /* Every option with its value in force, as YAML that reads back the same. */
 void settings_print(const struct settings *, FILE *);
-/* The commented sample file: every option that is used, with help and default. */
+/* The commented sample file: every option, with help and default. */
 void settings_print_sample(FILE *);
 
-/* Is called for each option whose values differ, with old and new as text; restart: the new
- * one waits for it. */
+/* For each option that differs, with old and new as text; restart: the new one waits for it. */
 typedef void settings_change(void *context, const char *key, const char *was, const char *is,
                              bool restart);
 void settings_compare(const struct settings *was, const struct settings *is, settings_change *,
@@ -109,7 +125,14 @@ int settings_keep(struct settings *is, const struct settings *was, struct diags 
 enum access_action settings_access(const struct settings *, const struct addr *client,
                                    const struct access_rule **rule);
 
-/* Hash of zone and servers: the same over reloads and starts; never 0. */
+/* Does this address write a head of the PROXY protocol in front of what its clients send? */
+#define settings_is_balancer(s, a) prefix_any((s)->server.proxy_from, (s)->server.n_proxy_from, a)
+/* Does it have none of the limits of clients? */
+#define settings_is_exempt(s, a) prefix_any((s)->limits.exempt_clients, (s)->limits.n_exempt, a)
+
+/* Hash of zone, servers, sources and what is left out: the same over reloads and starts; never 0. */
 uint32_t route_id(const struct route *);
+/* The address from which the server is asked; NULL: any. */
+const struct addr *route_source(const struct route *, const struct addr *server);
 
 #endif

@@ -17,7 +17,6 @@
 #include "store/store.h"
 
 #include <endian.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -173,11 +172,17 @@ static bool key_follows(struct walk *w, const struct node *n, bool is_border)
     return true;
 }
 
-static int use_free_pages(struct walk *w, const struct store_record *r)
+/* A record of the tree, or a list of free pages. */
+static int visit(struct walk *w, const struct store_record *r)
 {
     uint64_t n = UINT64_MAX, page;
     int rc = 0;
 
+    if (w->tree == &w->meta.trees[STORED]) {
+        if (w->ask->visit)
+            w->ask->visit(w->ask->context, r);
+        return 0;
+    }
     if (r->value.len >= sizeof n)
         memcpy(&n, r->value.data, sizeof n);
     if (r->value.len % sizeof n != 0 || n > r->value.len / sizeof n - 1)
@@ -187,15 +192,6 @@ static int use_free_pages(struct walk *w, const struct store_record *r)
         rc = use_page(w, page);
     }
     return rc;
-}
-
-static int visit(struct walk *w, const struct store_record *r)
-{
-    if (w->tree == &w->meta.trees[FREE_PAGES])
-        return use_free_pages(w, r);
-    if (w->ask->visit != NULL)
-        w->ask->visit(w->ask->context, r);
-    return 0;
 }
 
 /* A value that has pages of its own. */
@@ -232,7 +228,7 @@ static int walk_page(struct walk *w, uint64_t number, unsigned level)
     unsigned keys;
     int rc;
 
-    if (w->ask->stop != NULL && atomic_load(w->ask->stop))
+    if (w->ask->stop && atomic_load(w->ask->stop))
         return -ECANCELED;
     rc = read_page(w, number, leaf ? LEAF : BRANCH, page, w->page_size);
     if (rc != 0)
@@ -275,21 +271,24 @@ static int walk_page(struct walk *w, uint64_t number, unsigned level)
     return filled == w->page_size - h->upper ? 0 : bad(w, number, "has room between its nodes");
 }
 
-static int walk_once(int fd, struct pages_walk *ask)
+int pages_walk(int fd, struct pages_walk *ask)
 {
     struct walk w = {.fd = fd, .ask = ask, .n_used = METAS};
     struct meta after;
+    unsigned depth = 1;
     int rc = newest(fd, &w.meta);
 
     snprintf(ask->why, sizeof ask->why, "is damaged in its first pages, or no policy store");
     if (rc != 0)
-        return rc == -EBADMSG ? -EAGAIN : rc; /* it may be that one is just being written */
+        return rc;
     ask->state = w.meta.txn;
     if (ask->brief)
         return 0;
     w.page_size = w.meta.trees[FREE_PAGES].page_size;
     w.used = calloc(1, w.meta.last / 8 + 1);
-    w.levels = malloc((size_t)DEPTH_MAX * w.page_size);
+    for (int i = 0; i < TREES; i++)
+        depth = w.meta.trees[i].depth > depth ? w.meta.trees[i].depth : depth;
+    w.levels = malloc((size_t)depth * w.page_size);
     rc = w.used == NULL || w.levels == NULL ? -ENOMEM : 0;
     for (int i = STORED; i >= FREE_PAGES && rc == 0; i--) {
         const struct tree *t = w.tree = &w.meta.trees[i];
@@ -297,8 +296,6 @@ static int walk_once(int fd, struct pages_walk *ask)
         w.found = (struct tree){t->page_size, t->flags, t->depth, 0, 0, 0, 0, t->root};
         w.last_len = 0;
         w.is_border = true;
-        if (i == STORED && ask->visit != NULL)
-            ask->visit(ask->context, NULL);
         if (t->root != none)
             rc = walk_page(&w, t->root, 0);
         if (rc == 0 && memcmp(&w.found, t, sizeof *t) != 0)
@@ -309,17 +306,4 @@ static int walk_once(int fd, struct pages_walk *ask)
     free(w.used);
     free(w.levels);
     return rc == -EBADMSG && newest(fd, &after) == 0 && after.txn != w.meta.txn ? -EAGAIN : rc;
-}
-
-int pages_walk(int fd, struct pages_walk *ask)
-{
-    enum { TRIES = 5, PAUSE_MS = 4 };
-    struct meta any;
-    int rc = -EAGAIN;
-
-    for (int i = 0; i < TRIES && rc == -EAGAIN; i++) {
-        poll(NULL, 0, i > 0 ? PAUSE_MS : 0);
-        rc = walk_once(fd, ask);
-    }
-    return rc == -EAGAIN && newest(fd, &any) != 0 ? -EBADMSG : rc;
 }

@@ -15,10 +15,10 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,7 +30,7 @@ static const size_t map_size = (size_t)16 << 30; /* address space, not memory */
 /* This record keeps its form, its value head too, forever: by it an older
  * version knows a newer store. Mark, then one octet of version. */
 static const struct store_key format_key = {7, "Mformat"};
-static const uint8_t format[] = "waymark-policy\5";      /* the NUL behind is not stored */
+static const uint8_t format[] = "waymark-policy\6";      /* the NUL behind is not stored */
 static const struct store_key state_key = {6, "Mstate"}; /* struct store_counts */
 
 struct store_txn {
@@ -62,15 +62,12 @@ struct store {
 /* LMDB's numbers and errno's, as -errno; what LMDB does not like is damage. */
 static int translate(int rc)
 {
-    static const int pairs[][2] = {{MDB_NOTFOUND, -ENOENT},
-                                   {MDB_MAP_FULL, -ENOSPC},
-                                   {MDB_READERS_FULL, -EUSERS},
-                                   {MDB_BAD_VALSIZE, -ENAMETOOLONG}};
-
-    for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
-        if (rc == pairs[i][0])
-            return pairs[i][1];
-    return rc < 0 ? -EBADMSG : -rc;
+    return rc == MDB_NOTFOUND       ? -ENOENT
+           : rc == MDB_MAP_FULL     ? -ENOSPC
+           : rc == MDB_READERS_FULL ? -EUSERS
+           : rc == MDB_BAD_VALSIZE  ? -ENAMETOOLONG
+           : rc < 0                 ? -EBADMSG
+                                    : -rc;
 }
 
 static MDB_val val_of(const struct store_key *k)
@@ -217,7 +214,7 @@ int store_begin(struct store *s, bool write, struct store_txn **out)
 
     if (rc != 0)
         return rc;
-    if (write && store_counts(t) == NULL && s->own != NULL) { /* else it is made */
+    if (write && store_counts(t) == NULL && s->own) { /* else it is made */
         store_end(t);
         return -EBADMSG;
     }
@@ -251,12 +248,10 @@ static long seal(const struct stat *st, time_t seconds, uint64_t state)
 
 int store_commit(struct store_txn *t)
 {
-    enum { HARDLY_ANY_ROOM = 1 << 20 };
     const struct store_counts now = t->counts;
     uint64_t state = store_state(t);
     struct store *s = t->store;
     struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = time(NULL)}};
-    struct statvfs disk;
     struct stat st;
     bool sound;
     int rc = t->failed != 0 ? t->failed : store_put(t, &state_key, &now, sizeof now);
@@ -268,10 +263,6 @@ int store_commit(struct store_txn *t)
     sound = fstat(s->fd, &st) == 0 && memcmp(&st.st_mtim, &s->sound, sizeof s->sound) == 0;
     mdb_cursor_close(t->cursor);
     rc = translate(mdb_txn_commit(t->txn));
-    /* LMDB says EIO of a write that a full disk has cut short. */
-    if (rc == -EIO && fstatvfs(s->fd, &disk) == 0 && disk.f_frsize > 0 &&
-        disk.f_bavail < HARDLY_ANY_ROOM / disk.f_frsize)
-        rc = -ENOSPC;
     if (rc != 0 || !sound)
         return rc;
     times[1].tv_nsec = seal(&st, times[1].tv_sec, state);
@@ -318,14 +309,11 @@ void store_key_copy(struct store_key *to, const struct store_bytes *from)
 int store_step(struct store_txn *t, enum store_step where, const struct store_key *key,
                size_t prefix, struct store_record *out)
 {
-    static const MDB_cursor_op ops[] = {
-        [STORE_SEEK] = MDB_SET_RANGE,
-        [STORE_AFTER] = MDB_SET_RANGE,
-        [STORE_NEXT] = MDB_NEXT,
-        [STORE_PREV] = MDB_PREV,
-    };
+    const MDB_cursor_op op = where == STORE_NEXT   ? MDB_NEXT
+                             : where == STORE_PREV ? MDB_PREV /* the last one at the end */
+                                                   : MDB_SET_RANGE;
     MDB_val k = val_of(key), v;
-    int rc = mdb_cursor_get(t->cursor, &k, &v, ops[where]); /* PREV is the last one at the end */
+    int rc = mdb_cursor_get(t->cursor, &k, &v, op);
 
     if (rc == 0 && where == STORE_AFTER && k.mv_size == key->len &&
         memcmp(k.mv_data, key->data, key->len) == 0)
@@ -339,7 +327,7 @@ int store_step(struct store_txn *t, enum store_step where, const struct store_ke
         return -ENOENT;
     *out = (struct store_record){bytes_of(&k), bytes_of(&v)};
     /* A flipped bit in a branch page leads to the wrong leaf. */
-    if (ops[where] == MDB_SET_RANGE && store_compare(&out->key, key) < 0)
+    if (op == MDB_SET_RANGE && store_compare(&out->key, key) < 0)
         return -EBADMSG;
     return open_value(&out->key, &out->value);
 }
@@ -413,10 +401,6 @@ static void see(void *context, const struct store_record *r)
     struct sight *s = context;
     struct store_bytes value;
 
-    if (r == NULL) {
-        *s = (struct sight){.records = 0};
-        return;
-    }
     s->records++;
     value = r->value;
     if (open_value(&r->key, &value) != 0) {
@@ -428,35 +412,38 @@ static void see(void *context, const struct store_record *r)
         memcpy(&s->stated, value.data, value.len);
 }
 
-/* The first pages (SERVE), or all of them (READ), and the values (WRITE). */
-static int verify(struct store *s, enum store_access how, const atomic_bool *stop, struct diags *d)
+/* A reader finds damage in what it needs, and in nothing else: a page that was swapped
+ * for another takes records away without a trace. So everything is read once. */
+int store_verify(struct store *s, enum store_access how, const atomic_bool *stop, struct diags *d)
 {
-    struct sight seen = {.records = 0};
+    enum { TRIES = 5, PAUSE_MS = 4 }; /* it may be that a first page is just being written */
+    enum { SOON = 4 << 20 };          /* octets that are read in some milliseconds */
+    struct sight seen;
+    struct stat st;
     struct pages_walk walk = {
         .visit = how == STORE_WRITE ? see : NULL,
         .context = &seen,
         .stop = stop,
-        .brief = how == STORE_SERVE,
+        /* LMDB may search a damaged page for ever. A large store is walked while it serves. */
+        .brief = how == STORE_SERVE && fstat(s->fd, &st) == 0 && st.st_size > SOON,
     };
-    int rc = pages_walk(s->fd, &walk);
+    int rc = -EAGAIN;
 
+    for (int i = 0; i < TRIES && (rc == -EAGAIN || rc == -EBADMSG); i++) {
+        poll(NULL, 0, i > 0 ? PAUSE_MS : 0);
+        seen = (struct sight){.records = 0};
+        rc = pages_walk(s->fd, &walk);
+    }
     if (rc == 0 || rc == -EBADMSG)
         atomic_store(&s->refused, rc != 0);
     if (rc == -EBADMSG)
         return damaged(s, d, "%s; no rule acts", walk.why);
-    if (seen.damaged > 0)
+    if (rc == 0 && seen.damaged > 0)
         return damaged(s, d, "is damaged: %llu of its %llu records; the others act",
                        (unsigned long long)seen.damaged, (unsigned long long)seen.records);
     if (rc == 0 && seen.all.digest != seen.stated.digest)
         return damaged(s, d, "is damaged: its records are not what their sum says");
     return rc;
-}
-
-/* A reader finds damage in what it needs, and in nothing else: a page that was swapped
- * for another takes records away without a trace. So everything is read once. */
-int store_verify(struct store *s, const atomic_bool *stop, struct diags *d)
-{
-    return verify(s, STORE_WRITE, stop, d);
 }
 
 /* 0; -ENOENT there is no store, and nothing says that there was one; -EBADMSG, told; -errno. */
@@ -474,17 +461,11 @@ static int look_at_files(struct store *s, const char *data, const char *lock,
         return -errno;
     if (s->fd < 0)
         return damaged(s, d, "is missing, where lock.mdb says that there was a store");
-    if (fstat(s->fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        rc = damaged(s, d, "is no file");
-    } else if (st.st_size == 0) {
-        rc = damaged(s, d, "is empty");
-    } else {
-        /* Was it left like this by a change, lately, of a store that was sound? */
-        age = time(NULL) - st.st_mtim.tv_sec;
-        if (age < 0 || age >= SEAL_S || pages_walk(s->fd, &brief) != 0 ||
-            st.st_mtim.tv_nsec != seal(&st, st.st_mtim.tv_sec, brief.state))
-            rc = verify(s, mode, NULL, d);
-    }
+    /* Was it left like this by a change, lately, of a store that was sound? */
+    age = fstat(s->fd, &st) == 0 ? time(NULL) - st.st_mtim.tv_sec : -1;
+    if (age < 0 || age >= SEAL_S || pages_walk(s->fd, &brief) != 0 ||
+        st.st_mtim.tv_nsec != seal(&st, st.st_mtim.tv_sec, brief.state))
+        rc = store_verify(s, mode, NULL, d);
     if (rc == 0 && mode == STORE_WRITE)
         s->sound = st.st_mtim;
     close(s->fd); /* LMDB's locks are on the other file, so this drops none */
@@ -601,7 +582,7 @@ int store_open(struct store **out, const char *dir, enum store_access access, st
     int rc = -ENOMEM;
 
     guard_install();
-    if (s != NULL && (s->dir = strdup(dir)) != NULL) {
+    if (s && (s->dir = strdup(dir)) != NULL) {
         guarded(rc, open_files(s, access, d));
     }
     if (rc == -EFAULT)
@@ -611,7 +592,7 @@ int store_open(struct store **out, const char *dir, enum store_access access, st
         return 0;
     }
     store_close(s);
-    if (d != NULL && d->all == 0)
+    if (d && d->all == 0)
         diags_tell(d, "%s cannot be opened: %s; mend that and restart waymarkd, or " STORE_REMEDY,
                    dir, strerror(-rc));
     return rc;
@@ -624,7 +605,7 @@ void store_close(struct store *s)
     if (s == NULL)
         return;
     store_reader_free(s->own);
-    if (s->env != NULL)
+    if (s->env)
         guarded(rc, (mdb_env_close(s->env), 0));
     (void)rc; /* whoever closes has no more use for it */
     free(s->dir);
@@ -661,7 +642,7 @@ int store_open_nowhere(struct store **out, const char *folder, struct store *cop
         return -ENAMETOOLONG;
     if (mkdtemp(path) == NULL)
         return -errno;
-    if (copied != NULL)
+    if (copied)
         rc = store_copy(copied, path);
     if (rc == 0)
         rc = store_open(out, path, STORE_WRITE, NULL);
@@ -685,12 +666,12 @@ int store_sweep(struct store *s)
 
 struct store_health store_health(struct store *s)
 {
-    return (struct store_health){s->unlocked, atomic_load(&s->refused), atomic_load(&s->faults)};
-}
-
-uint64_t store_size(struct store *s)
-{
     struct stat st;
 
-    return fstat(s->fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+    return (struct store_health){
+        .bytes = fstat(s->fd, &st) == 0 ? (uint64_t)st.st_size : 0,
+        .unlocked = s->unlocked,
+        .refused = atomic_load(&s->refused),
+        .faults = atomic_load(&s->faults),
+    };
 }

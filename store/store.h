@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/diag.h"
+#include "base/str.h"
 #include "base/guard.h"
 
 struct store;     /* opaque; one per process and directory */
@@ -28,7 +28,7 @@ struct store_txn; /* opaque; one thread at a time */
 enum { STORE_KEY_MAX = 511, STORE_PLACES = 512 }; /* for readers, in all processes */
 /* READ and WRITE are for a tool: every page is looked at first, and to WRITE all that is
  * stored, of which nothing may be damaged, unless it is as a change has left it within the
- * hour. SERVE reads and does not wait for that: store_verify() tells what shows later. */
+ * hour. SERVE reads and waits for that only of a small store: store_verify() tells what shows later. */
 enum store_access { STORE_READ, STORE_WRITE, STORE_SERVE };
 
 #define STORE_UNSUMMED                                                                             \
@@ -51,6 +51,7 @@ struct store_counts {
     uint64_t tables[64]; /* records by the lower 6 bits of their table */
 };
 struct store_health {
+    uint64_t bytes;  /* of the file */
     bool unlocked;   /* the folder is read-only, nobody else may write it either */
     bool refused;    /* no reader begins, since pages are damaged */
     uint64_t faults; /* reads that the disk, or a damaged page, broke off */
@@ -64,18 +65,17 @@ void store_close(struct store *); /* NULL is fine */
 /* Writes DIR/data.mdb, which is not there yet, with the newest state, whoever reads and changes
  * meanwhile, and without unused pages. 0 or -errno: nothing is left of it. */
 int store_copy(struct store *, const char *dir);
-/* An empty store, or a copy of one, to be written, in a folder within `folder` that is gone already:
- * closing it frees all. */
+/* An empty store, or a copy of one, to be written, in a folder within `folder` that is gone
+ * already: closing it frees all. */
 int store_open_nowhere(struct store **, const char *folder, struct store *copied);
 /* Now and then, by one thread: clears places of dead readers; how many. */
 int store_sweep(struct store *);
 struct store_health store_health(struct store *); /* any thread */
-uint64_t store_size(struct store *);              /* octets of the file */
-/* Reads everything, without a lock or a reader's place; takes a while. 0; -EBADMSG and one
- * sentence in d: damaged are records, which their readers find, or pages: then no reader begins
- * until a later verification finds them sound; -EAGAIN it changed all the time; -ECANCELED
- * *stop was set; -errno. Any thread. */
-int store_verify(struct store *, const atomic_bool *stop, struct diags *d);
+/* Reads the first pages (SERVE, of a large store), all of them (READ), or the values, too (WRITE), without a lock or
+ * a reader's place. 0; -EBADMSG and one sentence in d: damaged are records, which their readers
+ * find, or pages: then no reader begins until a later verification finds them sound; -EAGAIN it
+ * changed all the time; -ECANCELED *stop was set; -errno. Any thread. */
+int store_verify(struct store *, enum store_access, const atomic_bool *stop, struct diags *d);
 
 /* A reader for the life of a thread; NULL and errno: EUSERS all places are taken, ... */
 struct store_txn *store_reader_new(struct store *);
@@ -138,8 +138,7 @@ int store_settle(struct store_txn *, int rc);
 
 enum { PAGES_WHY = 120 };
 struct pages_walk {
-    /* Of each record in the order of keys, as it lies there; of NULL when it begins, perhaps
-     * not for the first time. NULL: only the pages count. */
+    /* Of each record in the order of keys, as it lies there. NULL: only the pages count. */
     void (*visit)(void *context, const struct store_record *);
     void *context;
     const atomic_bool *stop; /* NULL, or set by another thread: -ECANCELED */
@@ -148,8 +147,8 @@ struct pages_walk {
     char why[PAGES_WHY];     /* with -EBADMSG: "is damaged: page 17 is used twice" */
 };
 /* Every page of the newest state: is it whole, is it used exactly once, does a search find
- * each key? 0; -EBADMSG; -EAGAIN the state moved all the time, so it is not known; -errno. No
- * lock is taken. */
+ * each key? 0; -EBADMSG; -EAGAIN the state moved meanwhile, so it is not known; -errno. No lock
+ * is taken. */
 int pages_walk(int fd, struct pages_walk *);
 
 #endif

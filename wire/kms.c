@@ -11,13 +11,15 @@
 
 /* clang-format off */
 const char *const verdict_names[VERDICTS + 1] = {
-    "-", "nxdomain", "nodata", "present", "unapproved", "servfail", "refused", "timeout", "other", NULL,
+    "-", "nxdomain", "nodata", "present", "unapproved", "servfail", "refused", "timeout",
+    "other", NULL,
 };
 const char *const outcome_names[OUTCOMES + 1] = {
-    "-", "passed", "filled", "replaced", "filtered", "denied", "missing", "failed", "blocked", "update", NULL,
+    "-", "passed", "filled", "replaced", "filtered", "denied", "missing", "failed", "blocked",
+    "update", NULL,
 };
 const char *const reason_names[REASONS + 1] = {
-    "-", "rule", "no-rule", "signed", "damaged", "rd0", "off", "access", "update", NULL,
+    "-", "rule", "no-rule", "signed", "damaged", "rd0", "off", "access", "update", "rate", NULL,
 };
 const char *const mode_names[MODES + 1] = {"off", "shadow", "live", NULL};
 const char *const word_names[VERDICT_WORDS + 1] = {"missing", "failed", "present", "unapproved", NULL};
@@ -59,81 +61,59 @@ uint32_t windows_code(uint16_t rcode)
 }
 
 /* clang-format off */
-/* Back to discovery, and at once: what the machine has cached of the DNS and of a host goes. */
-#define AGAIN \
-    "ipconfig /flushdns; slmgr.vbs /ckms; slmgr.vbs /ato", \
-    "Clear-DnsClientCache; Invoke-KmsLicense -ClearServer; Invoke-OSLicense -ActivateOnline"
+/* Without an article or commands: those of the most. */
 #define CODE(number) WINDOWS_FACILITY | (number)
 static const struct windows_row windows_rows[] = {
     {0, "a host is given, so DNS is no obstacle",
-     "method 5, steps 7 to 10",
+     .article = "method 5, steps 7 to 10", .remedy =
      "if the machine still fails: does the host's name resolve, and does "
-     "TCP 1688 reach it? See waymarkctl doctor",
-     AGAIN},
+     "TCP 1688 reach it? See waymarkctl doctor"},
     {CODE(9003), "DNS name does not exist",
-     "method 5, step 4",
+     .article = "method 5, step 4", .remedy =
      "give the suffix a host with a rule, or give the client the suffix "
      "whose zone has the record: primary DNS suffix, suffix search list, "
-     "or DHCP option 15",
-     AGAIN},
+     "or DHCP option 15"},
     {CODE(9501), "no records found for given DNS query",
-     "method 5, step 5",
+     .article = "method 5, step 5", .remedy =
      "the name exists without an SRV record (a wildcard, names below it, "
      "or a server that filters SRV): give the suffix a host with a rule, "
-     "or add the record",
-     AGAIN},
-    {CODE(9002), "DNS server failure",
-     "method 5, step 3",
+     "or add the record"},
+    {CODE(9002), "DNS server failure", .remedy =
      "the servers of the real DNS fail: waymarkctl upstreams shows which; "
-     "a rule for what is missing and failed answers meanwhile",
-     AGAIN},
-    {CODE(9005), "DNS operation refused",
-     "method 5, step 3",
+     "a rule for what is missing and failed answers meanwhile"},
+    {CODE(9005), "DNS operation refused", .remedy =
      "let the client ask: access in the settings here, the access lists "
-     "of the servers behind",
-     AGAIN},
-    {CODE(9001), "DNS server unable to interpret format",
-     "method 5, step 3",
+     "of the servers behind"},
+    {CODE(9001), "DNS server unable to interpret format", .remedy =
      "something between changes the question: try another server of the "
-     "route, see waymarkctl doctor",
-     AGAIN},
-    {CODE(9004), "DNS request not supported by name server",
-     "method 5, step 3",
+     "route, see waymarkctl doctor"},
+    {CODE(9004), "DNS request not supported by name server", .remedy =
      "a server behind takes no SRV questions: use another one for the "
-     "route",
-     AGAIN},
-    {CODE(1460), "this operation returned because the timeout period expired",
-     "method 5, step 3",
+     "route"},
+    {CODE(1460), "this operation returned because the timeout period expired", .remedy =
      "let UDP and TCP port 53 pass between the client, this server and "
-     "its servers; waymarkctl doctor tries both",
-     AGAIN},
+     "its servers; waymarkctl doctor tries both"},
     {WINDOWS_NO_SUFFIX,
      "the filename, directory name, or volume label syntax is incorrect",
-     "method 5, step 4",
+     .article = "method 5, step 4", .remedy =
      "the machine has no DNS suffix, so it asks nobody, and no DNS server "
      "can help: give it a primary DNS suffix or DHCP option 15, or name "
      "the domain on it",
-     "slmgr.vbs /skms-domain SUFFIX; slmgr.vbs /ato",
-     "Set-KmsLicenseInfo -Domain SUFFIX; Invoke-OSLicense -ActivateOnline"},
-    {WINDOWS_FACILITY, "DNS error",
-     "method 5, step 3",
-     "ask the servers behind, one after the other: waymarkctl doctor does",
-     AGAIN},
+     .slmgr = "slmgr.vbs /skms-domain SUFFIX; slmgr.vbs /ato",
+     .powershell = "Set-KmsLicenseInfo -Domain SUFFIX; Invoke-OSLicense -ActivateOnline"},
+    {WINDOWS_FACILITY, "DNS error", .remedy =
+     "ask the servers behind, one after the other: waymarkctl doctor does"},
 };
 /* Without a code and its text. */
 static const struct windows_row windows_denied = {
-    0, NULL,
-    "method 1",
-    "a rule denies this machine a KMS host: it is meant to use a MAK; else "
+    .article = "method 1",
+    .remedy = "a rule denies this machine a KMS host: it is meant to use a MAK; else "
     "change the rule",
-    "slmgr.vbs /ipk MAK; slmgr.vbs /ato",
-    "Invoke-OSLicense -InstallProductKey MAK; Invoke-OSLicense -ActivateOnline"};
+    .slmgr = "slmgr.vbs /ipk MAK; slmgr.vbs /ato",
+    .powershell = "Invoke-OSLicense -InstallProductKey MAK; Invoke-OSLicense -ActivateOnline"};
 static const struct windows_row windows_blocked = {
-    0, NULL,
-    "method 5, step 3",
-    "the access list keeps this client out: add its network to access in "
-    "the settings, then waymarkctl reload",
-    AGAIN};
+    .remedy = "the settings keep this client out: add its network to access; where the reason is "
+    "rate, see limits.client-rate and limits.exempt-clients; then waymarkctl reload"};
 /* clang-format on */
 
 struct windows_row windows_find(uint32_t code, enum kms_outcome outcome)
@@ -146,8 +126,15 @@ struct windows_row windows_find(uint32_t code, enum kms_outcome outcome)
 
     while (row < last && row->code != code)
         row++;
-    found = meant != NULL ? *meant : *row;
+    found = meant ? *meant : *row;
     found.code = code;
     found.text = row->text;
+    if (found.article == NULL)
+        found.article = "method 5, step 3";
+    if (found.slmgr == NULL) { /* back to discovery, and at once: what is cached goes */
+        found.slmgr = "ipconfig /flushdns; slmgr.vbs /ckms; slmgr.vbs /ato";
+        found.powershell = "Clear-DnsClientCache; Invoke-KmsLicense -ClearServer; Invoke-OSLicense "
+                           "-ActivateOnline";
+    }
     return found;
 }

@@ -17,22 +17,43 @@
 
 /* clang-format off */
 static const char *const layouts[] = {
-    [TYPE_A] = "4", [TYPE_NS] = "n", [TYPE_CNAME] = "n", [TYPE_SOA] = "nn44444",
-    [7] = "n", [8] = "n", [9] = "n", /* MB MG MR */
-    [TYPE_PTR] = "n", [TYPE_HINFO] = "ss",
+    [TYPE_A] = "4",
+    [TYPE_NS] = "n",
+    [TYPE_CNAME] = "n",
+    [TYPE_SOA] = "nn44444",
+    [7] = "n", /* MB */
+    [8] = "n", /* MG */
+    [9] = "n", /* MR */
+    [TYPE_PTR] = "n",
+    [TYPE_HINFO] = "ss",
     [14] = "nn", /* MINFO */
-    [TYPE_MX] = "2n", [TYPE_TXT] = "S",
-    [17] = "NN", [18] = "2N", [19] = "s", [20] = "sS", [21] = "2N", /* RP AFSDB X25 ISDN RT */
-    [24] = "2114442N*", [26] = "2NN", [27] = "sss", /* SIG PX GPOS */
+    [TYPE_MX] = "2n",
+    [TYPE_TXT] = "S",
+    [17] = "NN", /* RP */
+    [18] = "2N", /* AFSDB */
+    [19] = "s", /* X25 */
+    [20] = "sS", /* ISDN */
+    [21] = "2N", /* RT */
+    [24] = "2114442N*", /* SIG */
+    [26] = "2NN", /* PX */
+    [27] = "sss", /* GPOS */
     [TYPE_AAAA] = "88",
     [30] = "N*", /* NXT */
-    [TYPE_SRV] = "222N", [TYPE_NAPTR] = "22sssN",
+    [TYPE_SRV] = "222N",
+    [TYPE_NAPTR] = "22sssN",
     [36] = "2N", /* KX */
-    [TYPE_DNAME] = "N", [TYPE_RRSIG] = "2114442N*", [TYPE_NSEC] = "N*",
+    [TYPE_DNAME] = "N",
+    [TYPE_RRSIG] = "2114442N*",
+    [TYPE_NSEC] = "N*",
     [56] = "S", /* NINFO */
-    [TYPE_SVCB] = "2P*", [TYPE_HTTPS] = "2P*",
-    [99] = "S", [257] = "1s*", [258] = "S", /* SPF CAA AVC */
-    [261] = "S", [262] = "S", [263] = "S", /* RESINFO WALLET CLA */
+    [TYPE_SVCB] = "2P*",
+    [TYPE_HTTPS] = "2P*",
+    [99] = "S", /* SPF */
+    [257] = "1s*", /* CAA */
+    [258] = "S", /* AVC */
+    [261] = "S", /* RESINFO */
+    [262] = "S", /* WALLET */
+    [263] = "S", /* CLA */
 };
 /* clang-format on */
 
@@ -59,37 +80,42 @@ int message_read_head(struct message *m, const uint8_t *wire, size_t len)
 
 int message_read_records(struct message *m, const uint8_t *wire, size_t len)
 {
-    struct rr_walk w;
+    struct rr_walk w UNINITIALIZED;
     struct cursor c;
-    struct rr rr;
 
     rr_walk_records(&w, m, wire, len);
-    while (rr_walk_next(&w, &rr)) {
+    while (rr_walk_next(&w)) {
         if (m->tsig)
             return -EBADMSG; /* it is the last record */
-        if (rr.type != TYPE_OPT && rr.type != TYPE_TSIG)
+        if (w.rr.type != TYPE_OPT && w.rr.type != TYPE_TSIG)
             continue;
-        if (rr.section != SECTION_ADDITIONAL)
+        if (w.rr.section != SECTION_ADDITIONAL)
             return -EBADMSG;
-        m->tsig = rr.type == TYPE_TSIG;
+        m->tsig = w.rr.type == TYPE_TSIG;
         if (m->tsig)
             continue;
-        if (m->edns.present || wire[rr.pos] != 0)
+        if (m->edns.present || wire[w.rr.pos] != 0)
             return -EBADMSG;
         m->edns.present = true;
-        m->edns.size = rr.class;
-        m->edns.version = (uint8_t)(rr.ttl >> 16);
-        m->edns.do_bit = (rr.ttl & 0x8000) != 0;
-        m->opt_at = rr.pos;
-        m->opt_len = (uint16_t)(rr.rdata_pos + rr.rdlength - rr.pos);
-        m->rcode = (uint16_t)((rr.ttl >> 24) << 4 | (m->flags & 15));
-        c = cursor_make(wire + rr.rdata_pos, rr.rdlength);
+        m->edns.size = w.rr.class;
+        m->edns.version = (uint8_t)(w.rr.ttl >> 16);
+        m->edns.do_bit = (w.rr.ttl & 0x8000) != 0;
+        m->opt_at = w.rr.pos;
+        m->opt_len = (uint16_t)(w.rr.rdata_pos + w.rr.rdlength - w.rr.pos);
+        m->rcode = (uint16_t)((w.rr.ttl >> 24) << 4 | (m->flags & 15));
+        c = cursor_make(wire + w.rr.rdata_pos, w.rr.rdlength);
         while (cursor_left(&c) > 0) {
             uint16_t code = cursor_u16(&c), n = cursor_u16(&c);
+            const uint8_t *value = cursor_take(&c, n);
 
-            (void)cursor_take(&c, n);
             m->edns.keepalive = m->edns.keepalive || code == OPTION_KEEPALIVE;
             m->edns.nsid = m->edns.nsid || (code == OPTION_NSID && n == 0);
+            if (UNLIKELY(code == OPTION_COOKIE && value && m->edns.cookie_len == 0)) {
+                bool is_sound = n == COOKIE_CLIENT || (n >= 16 && n <= 40); /* RFC 7873 5.2.2 */
+
+                m->edns.cookie_len = is_sound ? (uint8_t)n : COOKIE_UNSOUND;
+                m->edns.cookie_at = is_sound ? (uint16_t)(value - wire) : 0;
+            }
         }
         if (c.bad) /* the options do not fill it */
             return -EBADMSG;
@@ -100,6 +126,7 @@ int message_read_records(struct message *m, const uint8_t *wire, size_t len)
 int message_read_query(struct message *m, const uint8_t *wire, size_t len)
 {
     int rc = message_read_head(m, wire, len);
+    bool is_bare;
 
     if (len < DNS_HEADER || len > DNS_MAX_MESSAGE || (m->flags & DNS_QR) != 0)
         return MESSAGE_IGNORE;
@@ -107,10 +134,15 @@ int message_read_query(struct message *m, const uint8_t *wire, size_t len)
         m->question_len = 0; /* other opcodes mean something else by it */
         return RCODE_NOTIMP;
     }
-    if (rc != 0 || m->qclass == CLASS_ANY || m->qclass == CLASS_NONE ||
+    is_bare = m->opcode == OPCODE_QUERY && m->counts[0] == 0;
+    if ((rc != 0 && !is_bare) || m->qclass == CLASS_ANY || m->qclass == CLASS_NONE ||
         message_read_records(m, wire, len) != 0)
         return RCODE_FORMERR;
-    return m->edns.present && m->edns.version > 0 ? RCODE_BADVERS : RCODE_NOERROR;
+    if (m->edns.version > 0)
+        return RCODE_BADVERS;
+    if (m->edns.cookie_len == COOKIE_UNSOUND || (is_bare && m->edns.cookie_at == 0))
+        return RCODE_FORMERR;
+    return RCODE_NOERROR;
 }
 
 int message_read_reply(struct message *m, const uint8_t *wire, size_t len)
@@ -155,10 +187,10 @@ const char *rdata_layout(uint16_t type, uint16_t class)
 
 void rr_walk_records(struct rr_walk *w, const struct message *m, const uint8_t *wire, size_t len)
 {
-    struct message own;
+    struct message own UNINITIALIZED;
     bool bad = m == NULL && message_read_head(&own, wire, len) != 0;
 
-    m = m != NULL ? m : &own;
+    m = m ? m : &own;
     w->c = cursor_make(wire, len);
     (void)cursor_take(&w->c, (size_t)DNS_HEADER + m->question_len);
     w->c.bad = w->c.bad || bad;
@@ -170,13 +202,12 @@ void rr_walk_records(struct rr_walk *w, const struct message *m, const uint8_t *
 
 static uint16_t name_write(struct rewrite *, const struct name *);
 
-/* Passes RDATA, from c->pos to c->end, and writes it anew unless r is NULL; c is bad when
- * it is not laid out so. */
+/* Passes RDATA, c->pos to c->end, and writes it anew if r; c is bad when it is not laid out so. */
 static void rdata_pass(struct cursor *c, const char *layout, struct rewrite *r)
 {
     for (; *layout != '\0' && !c->bad; layout++) {
         const uint8_t *from = c->pos;
-        struct name name;
+        struct name name UNINITIALIZED;
         bool compressed;
 
         switch (*layout) {
@@ -190,9 +221,9 @@ static void rdata_pass(struct cursor *c, const char *layout, struct rewrite *r)
              * question, whose case is random (0x20) and must not be shown to the client. */
             if (compressed && *layout != 'n')
                 name_fold(&name);
-            if (r != NULL && *layout == 'n')
+            if (r && *layout == 'n')
                 (void)name_write(r, &name);
-            else if (r != NULL)
+            else if (r)
                 writer_bytes(&r->w, name.data, name.len);
             continue;
         case 's':
@@ -205,15 +236,16 @@ static void rdata_pass(struct cursor *c, const char *layout, struct rewrite *r)
         default:
             (void)cursor_take(c, *layout == '*' ? cursor_left(c) : (size_t)(*layout - '0'));
         }
-        if (r != NULL)
+        if (r)
             writer_bytes(&r->w, from, (size_t)(c->pos - from));
     }
     if (c->pos != c->end)
         c->bad = true;
 }
 
-bool rr_walk_next(struct rr_walk *w, struct rr *rr)
+bool rr_walk_next(struct rr_walk *w)
 {
+    struct rr *rr = &w->rr;
     struct cursor *c = &w->c;
     const uint8_t *fixed, *message_end = c->end;
 
@@ -260,8 +292,7 @@ bool rr_address(const struct rr *rr, const uint8_t *wire, struct addr *out)
 
     if ((rr->type != TYPE_A && rr->type != TYPE_AAAA) || rr->rdlength != len)
         return false;
-    *out = (struct addr){.ip = {[10] = 0xff, [11] = 0xff}};
-    memcpy(out->ip + 16 - len, wire + rr->rdata_pos, len);
+    *out = addr_from_octets(wire + rr->rdata_pos, len);
     return true;
 }
 
@@ -347,7 +378,8 @@ bool rewrite_put(struct rewrite *r, const uint8_t *wire, const struct rr *rr, ui
     c.pos += rr->rdata_pos;
     rdata_pass(&c, rdata_layout(rr->type, rr->class), r);
     if (r->w.full || c.bad || r->w.len - rdata > UINT16_MAX) {
-        writer_truncate(&r->w, begin);
+        r->w.len = begin;
+        r->w.full = false;
         r->n = known; /* what was remembered is taken back */
         r->last_from = 0;
         return false;

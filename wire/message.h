@@ -18,11 +18,14 @@
 struct edns {
     bool present;
     bool do_bit;
-    bool keepalive; /* option 11 was there */
-    bool nsid;      /* option 3 was there, empty: who answers? */
+    bool keepalive;     /* option 11 was there */
+    bool nsid;          /* option 3 was there, empty: who answers? */
+    uint8_t cookie_len; /* option 10, the first one: its octets, or COOKIE_UNSOUND; 0: none ... */
+    uint16_t cookie_at; /* ... and where they are; 0: there is none of use (RFC 7873) */
     uint8_t version;
     uint16_t size; /* as sent; see message_udp_limit() */
 };
+enum { COOKIE_UNSOUND = 255 };
 
 struct message {
     uint16_t id, flags; /* the whole field, with opcode and rcode */
@@ -42,7 +45,8 @@ enum { MESSAGE_IGNORE = -1 }; /* shorter than a header, or QR=1: never answered 
 /* Reads a query (opcode QUERY; for UPDATE the zone section is the question and
  * the rest is only walked). The rcode that is to be answered: FORMERR, NOTIMP, BADVERS, or
  * NOERROR for a good one; or MESSAGE_IGNORE. On a fault the header fields are set, and the
- * question too if question_len is not 0, so that the error can echo them. */
+ * question too if question_len is not 0, so that the error can echo them. A good one has no
+ * question, if it asks for a cookie alone (RFC 7873 5.4). */
 int message_read_query(struct message *, const uint8_t *wire, size_t len);
 
 /* Reads a reply: QR=1, the same rules. 0 or -EBADMSG. */
@@ -75,6 +79,7 @@ struct rr {
 };
 
 struct rr_walk {
+    struct rr rr; /* the one that was read last */
     struct cursor c;
     uint16_t left[3]; /* records of each section that are still to come */
     uint8_t section;
@@ -88,7 +93,7 @@ struct rr_walk {
 void rr_walk_records(struct rr_walk *, const struct message *m, const uint8_t *wire, size_t len);
 #define rr_walk_init(w, wire, len) rr_walk_records(w, NULL, wire, len)
 /* True and the next record; false at the end, or on a fault: then w->c.bad. */
-bool rr_walk_next(struct rr_walk *, struct rr *);
+bool rr_walk_next(struct rr_walk *);
 /* True and the address of an A or AAAA record of that message. */
 struct addr;
 bool rr_address(const struct rr *, const uint8_t *wire, struct addr *out);
@@ -134,5 +139,26 @@ void rewrite_begin(struct rewrite *, uint8_t *out, size_t size, uint16_t flags,
 /* Appends the record that rr_walk_next() gave last, to its section; sections come in
  * order. False when it does not fit: then nothing was written. */
 bool rewrite_put(struct rewrite *, const uint8_t *wire, const struct rr *, uint32_t ttl);
+
+/* ---- present.c: text and wire form of names, types, rcodes and records. The only file of the
+ * daemon that includes ldns, and never for a packet from the network: it prints what our own
+ * reader has checked. May allocate inside; nothing allocated leaves. ---- */
+
+enum { NAME_TEXT = 1025, TYPE_TEXT = 16 };
+
+/* Reads a name, absolute or not (a missing final dot is added). "." is the
+ * root. Raw UTF-8 octets are kept, \DDD and \X read. 0 or -EINVAL. */
+int name_parse(struct name *out, const char *text);
+/* Without the final dot ("." for the root); \DDD for what is not printable
+ * ASCII, so the result is safe in logs and tables. Returns out. */
+const char *name_print(const struct name *, char out[NAME_TEXT]);
+
+int type_parse(uint16_t *out, const char *text); /* "SRV", "TYPE65280" */
+const char *type_print(uint16_t type, char out[TYPE_TEXT]);
+const char *rcode_print(uint16_t rcode, char out[TYPE_TEXT]); /* "NXDOMAIN", "RCODE17" */
+
+/* One record of a checked message in zone file form without the line end; false when it does not
+ * fit. Our own reader, RFC 3597 form for what ldns does not know. */
+bool rr_print(const uint8_t *wire, const struct rr *, char *out, size_t size);
 
 #endif

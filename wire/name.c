@@ -57,12 +57,12 @@ static bool octets_equal_fold(const uint8_t *a, const uint8_t *b, size_t n)
 
 void name_read(struct cursor *c, struct name *out)
 {
-    const uint8_t *sequence = c->pos, *p, *behind = NULL;
+    const uint8_t *sequence = c->pos, *end = c->end, *p, *behind = NULL;
     unsigned hops = 0, labels = 0;
     size_t len = 0, to;
 
     while (!c->bad) {
-        size_t left = (size_t)(c->end - sequence), n = 0;
+        size_t left = (size_t)(end - sequence), n = 0;
 
         if (left > NAME_MAX_WIRE - len)
             left = NAME_MAX_WIRE - len;
@@ -77,13 +77,13 @@ void name_read(struct cursor *c, struct name *out)
             c->steps += hops + labels + (uint32_t)len / 8;
             if (c->steps > NAME_MAX_STEPS)
                 break;
-            c->pos = behind != NULL ? behind : p + 1;
+            c->pos = behind ? behind : p + 1;
             out->data[len] = 0;
             out->len = (uint8_t)(len + 1);
             out->labels = (uint8_t)labels;
             return;
         }
-        if (*p < 0xc0 || c->end - p < 2 || ++hops > NAME_MAX_HOPS)
+        if (*p < 0xc0 || end - p < 2 || ++hops > NAME_MAX_HOPS)
             break;
         to = bytes_u16(p) & 0x3fff;
         /* Not into the header: those octets change when the message is sent on. */
@@ -91,6 +91,8 @@ void name_read(struct cursor *c, struct name *out)
             break;
         if (behind == NULL)
             behind = p + 2;
+        /* Labels that run on into what points at them are a name to some readers only. */
+        end = sequence;
         sequence = c->start + to;
     }
     c->bad = true;

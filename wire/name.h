@@ -24,8 +24,8 @@ struct name {
 };
 
 /* Reads a name that may be compressed, with c->start as offset 0 of the message. A pointer
- * leads to an earlier offset than the label sequence that it ends and never into the header,
- * at most NAME_MAX_HOPS of them. On any fault c->bad is set and the result is the root name. */
+ * leads to a label sequence that ends before the one begins that it ends itself, and never into the
+ * header; at most NAME_MAX_HOPS of them. On any fault c->bad is set and the result is the root name. */
 void name_read(struct cursor *c, struct name *out);
 /* A name without pointers, folded: the question. Any pointer is a fault. */
 void name_read_plain(struct cursor *c, struct name *out);

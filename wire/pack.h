@@ -63,7 +63,7 @@ static inline uint64_t cursor_number(struct cursor *c, size_t n)
 {
     const uint8_t *p = cursor_take(c, n);
 
-    return p != NULL ? bytes_number(p, n) : 0;
+    return p ? bytes_number(p, n) : 0;
 }
 #define cursor_u8(c) ((uint8_t)cursor_number(c, 1))
 #define cursor_u16(c) ((uint16_t)cursor_number(c, 2))
@@ -95,7 +95,7 @@ static inline void writer_bytes(struct writer *w, const void *from, size_t n)
 {
     uint8_t *p = writer_room(w, n);
 
-    if (p != NULL && n > 0)
+    if (p && n > 0)
         memcpy(p, from, n);
 }
 
@@ -116,13 +116,6 @@ static inline void writer_patch_u16(struct writer *w, size_t pos, uint16_t v)
 
     if (pos + 2 <= w->len)
         writer_u16(&part, v);
-}
-
-/* Takes back everything behind len, and forgives what did not fit. */
-static inline void writer_truncate(struct writer *w, size_t len)
-{
-    w->len = len;
-    w->full = false;
 }
 
 #endif

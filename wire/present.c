@@ -6,7 +6,7 @@
  * compression, has a type of a fixed list, and is short: its parser allocates RDLENGTH octets for
  * each character-string. Everything else is printed in the generic form of RFC 3597.
  */
-#include "wire/present.h"
+#include "wire/message.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,15 +15,12 @@
 
 #include <ldns/ldns.h>
 
-#include "base/number.h"
+#include "base/guard.h"
+#include "base/str.h"
 
 enum { PRINT_MAX_RDATA = 1024 };
 
 /* clang-format off */
-/* What ldns prints as a number. */
-static ldns_lookup_table types[] = {
-    {251, "IXFR"}, {252, "AXFR"}, {253, "MAILB"}, {254, "MAILA"}, {255, "ANY"}, {258, "AVC"}, {0, NULL},
-};
 /* Its own list ends with NOTZONE. */
 static ldns_lookup_table rcodes[] = {
     {0, "NOERROR"}, {1, "FORMERR"}, {2, "SERVFAIL"}, {3, "NXDOMAIN"}, {4, "NOTIMP"}, {5, "REFUSED"},
@@ -34,48 +31,39 @@ static ldns_lookup_table rcodes[] = {
 };
 /* clang-format on */
 
-static const char *word_print(ldns_lookup_table *words, const char *prefix, uint16_t value,
-                              char out[TYPE_TEXT])
-{
-    const ldns_lookup_table *word = ldns_lookup_by_id(words, value);
-
-    if (word != NULL)
-        snprintf(out, TYPE_TEXT, "%s", word->name);
-    else
-        snprintf(out, TYPE_TEXT, "%s%u", prefix, value);
-    return out;
-}
-
 int type_parse(uint16_t *out, const char *text)
 {
-    const ldns_lookup_table *word = ldns_lookup_by_name(types, text);
-    uint64_t value = word != NULL ? (uint64_t)word->id : 0;
+    const bool is_number = strncasecmp(text, "TYPE", 4) == 0; /* ldns takes TYPE1x for 1 */
+    uint64_t value = is_number ? 0 : ldns_get_rr_type_by_name(text);
 
-    if (strncasecmp(text, "TYPE", 4) == 0) { /* ldns takes TYPE1x for 1 */
-        if (number_parse(&value, text + 4, UINT16_MAX) != 0)
-            return -EINVAL;
-    } else if (word == NULL) {
-        value = ldns_get_rr_type_by_name(text);
-        if (value == 0)
-            return -EINVAL;
-    }
+    if (is_number ? number_parse(&value, text + 4, UINT16_MAX) != 0 : value == 0)
+        return -EINVAL;
     *out = (uint16_t)value;
     return 0;
 }
 
+/* What ldns has printed. */
+static const char *word_take(char *word, char out[TYPE_TEXT])
+{
+    snprintf(out, TYPE_TEXT, "%s", word ? word : "");
+    free(word);
+    return out;
+}
+
 const char *type_print(uint16_t type, char out[TYPE_TEXT])
 {
-    const ldns_rr_descriptor *known = ldns_rr_descript(type);
-
-    if (known == NULL || known->_type != type || known->_name == NULL)
-        return word_print(types, "TYPE", type, out);
-    snprintf(out, TYPE_TEXT, "%s", known->_name);
-    return out;
+    return word_take(ldns_rr_type2str(type), out);
 }
 
 const char *rcode_print(uint16_t rcode, char out[TYPE_TEXT])
 {
-    return word_print(rcodes, "RCODE", rcode, out);
+    const ldns_lookup_table *word = ldns_lookup_by_id(rcodes, rcode);
+
+    if (word)
+        snprintf(out, TYPE_TEXT, "%s", word->name);
+    else
+        snprintf(out, TYPE_TEXT, "RCODE%u", rcode);
+    return out;
 }
 
 int name_parse(struct name *out, const char *text)
@@ -90,7 +78,7 @@ int name_parse(struct name *out, const char *text)
         else if (*p <= ' ' || *p == 0x7f) /* white space and controls only escaped */
             return -EINVAL;
     }
-    if (ldns_str2rdf_dname(&made, text) != LDNS_STATUS_OK)
+    if (ldns_str2rdf_dname(&made, text) != LDNS_STATUS_OK || made == NULL) /* out of memory */
         return -EINVAL;
     c = cursor_make(ldns_rdf_data(made), ldns_rdf_size(made));
     name_read(&c, &name);
@@ -120,13 +108,23 @@ const char *name_print(const struct name *name, char out[NAME_TEXT])
                 p += sprintf(p, "\\%03u", c);
                 continue;
             }
-            if (strchr(".\\\"();@$", c) != NULL)
+            if (strchr(".\\\"();@$", c))
                 *p++ = '\\';
             *p++ = (char)c;
         }
     }
     *p = '\0';
     return out;
+}
+
+static int text_by_ldns(char *volatile *text, const uint8_t *alone, size_t len, size_t pos)
+{
+    ldns_rr *made = NULL;
+
+    if (ldns_wire2rr(&made, alone, len, &pos, LDNS_SECTION_ANSWER) == LDNS_STATUS_OK && pos == len)
+        *text = ldns_rr2str_fmt(ldns_output_format_nocomments, made);
+    ldns_rr_free(made);
+    return 0;
 }
 
 /* The record at pos, the last of its message; false for what ldns is not given. */
@@ -139,19 +137,18 @@ static bool print_by_ldns(const struct rr *rr, const uint8_t *alone, size_t len,
         TYPE_TXT,  TYPE_AAAA,   TYPE_SRV,   TYPE_NAPTR, TYPE_DNAME, TYPE_DS,    TYPE_RRSIG,
         TYPE_NSEC, TYPE_DNSKEY, TYPE_NSEC3, 17,         18,         44,         51,
         52,        59,          60,         99,         257};
-    ldns_rr *made = NULL;
-    char *text = NULL;
+    char *volatile text = NULL; /* guarded() jumps */
     size_t i = 0, n;
     bool fits;
+    int rc;
 
     while (i < ARRAY_LEN(known) && known[i] != rr->type)
         i++;
     if (i == ARRAY_LEN(known) || rr->class != CLASS_IN || rr->rdlength == 0 ||
         rr->rdlength > PRINT_MAX_RDATA)
         return false;
-    if (ldns_wire2rr(&made, alone, len, &pos, LDNS_SECTION_ANSWER) == LDNS_STATUS_OK && pos == len)
-        text = ldns_rr2str_fmt(ldns_output_format_nocomments, made);
-    n = text != NULL ? strcspn(text, "\n") : 0;
+    guarded(rc, text_by_ldns(&text, alone, len, pos)); /* out of memory, it follows NULL */
+    n = rc == 0 && text ? strcspn(text, "\n") : 0;
     /* More than one line: nothing that we asked for. */
     fits = n > 0 && n < size && (text[n] == '\0' || text[n + 1] == '\0');
     for (i = 0; i < n && fits; i++) /* one blank between fields: safe in any table */
@@ -159,7 +156,6 @@ static bool print_by_ldns(const struct rr *rr, const uint8_t *alone, size_t len,
     if (fits)
         out[n] = '\0';
     free(text);
-    ldns_rr_free(made);
     return fits;
 }
 
@@ -183,7 +179,7 @@ bool rr_print(const uint8_t *wire, const struct rr *rr, char *out, size_t size)
     rdlength = r.w.len - rdata;
     n = snprintf(out, size, "%s%s %u %s %s \\# %zu%s", name_print(rr->owner, owner),
                  rr->owner->labels > 0 ? "." : "", rr->ttl,
-                 word_print(ldns_rr_classes, "CLASS", rr->class, class), type_print(rr->type, type),
+                 word_take(ldns_rr_class2str(rr->class), class), type_print(rr->type, type),
                  rdlength, rdlength > 0 ? " " : ""); /* RFC 3597 5 */
     if (n < 0 || (size_t)n + 2 * rdlength >= size)
         return false;

@@ -2,14 +2,12 @@
  *
  * reply.c -- builds queries to servers and replies to clients; ages images.
  *
- * What a client is sent is an image with its own header, question and OPT. The OPT is written new
- * each time, so nothing of an earlier hop stays in it. When the reply is too long, parts go in this
- * order: the text of the EDE, additional records from the last on, the EDE, the NSID, the
- * keepalive, and then all records, with TC set.
+ * When a reply is too long, parts go in this order: the text of the EDE, additional records from the
+ * last on, the EDE, the NSID, the keepalive, the cookie, and then all records, with TC set.
  */
 #include "wire/reply.h"
 
-enum { OPT_FIXED = 11, OPTION_FIXED = 4, TEXT_MAX = 255 };
+enum { OPT_FIXED = 11, OPTION_FIXED = 4, TEXT_MAX = 255, PADDED = 128 };
 /* What may be moved of a set, and the longest SRV record, which begins there. */
 enum {
     ROTATE_OCTETS = 4096,
@@ -27,39 +25,21 @@ static void opt_begin(struct writer *w, uint32_t flags)
     writer_u16(w, 0);
 }
 
-/* An option of two octets or none, and a text, if it fits. */
-static bool option_write(struct writer *w, uint16_t code, const uint16_t *value, const char *text)
+/* An option of some octets, and a text (or NULL), if it fits. */
+static bool option_write(struct writer *w, uint16_t code, const uint8_t *value, size_t n_value,
+                         const char *text)
 {
     size_t n = text == NULL ? 0 : strnlen(text, TEXT_MAX), before = w->len;
 
     writer_u16(w, code);
-    writer_u16(w, (uint16_t)((value != NULL ? 2 : 0) + n));
-    if (value != NULL)
-        writer_u16(w, *value);
+    writer_u16(w, (uint16_t)(n_value + n));
+    writer_bytes(w, value, n_value);
     writer_bytes(w, text, n);
     if (!w->full)
         return true;
-    writer_truncate(w, before);
+    w->len = before;
+    w->full = false;
     return false;
-}
-
-/* OPT with as many of its options as there is room for, the most useful first. */
-static void opt_write(struct writer *w, const struct reply_options *o, uint16_t rcode)
-{
-    uint16_t ede = (uint16_t)o->ede;
-    size_t rdata;
-
-    if (!o->query->edns.present)
-        return;
-    opt_begin(w, (uint32_t)(rcode >> 4) << 24 | (o->query->edns.do_bit ? 0x8000 : 0));
-    if (w->full)
-        return;
-    rdata = w->len;
-    if ((o->keepalive == 0 || option_write(w, OPTION_KEEPALIVE, &o->keepalive, NULL)) &&
-        (o->nsid == NULL || option_write(w, OPTION_NSID, NULL, o->nsid)) && o->ede >= 0 &&
-        !option_write(w, OPTION_EDE, &ede, o->ede_text))
-        option_write(w, OPTION_EDE, &ede, NULL);
-    writer_patch_u16(w, rdata - 2, (uint16_t)(w->len - rdata));
 }
 
 /* Where the name at pos ends; behind the image when it does so. */
@@ -89,12 +69,16 @@ static size_t record_pass(const uint8_t *image, size_t len, size_t *pos)
 }
 
 /* Writes header, question and OPT around `keep` octets that lie in out already, header and
- * question with them. flags: with the rcode; counts: without the OPT. */
+ * question with them. flags: with the rcode; counts: without the OPT, which gets as many of its
+ * options as there is room for, the most useful first. */
 static inline size_t finish(const struct reply_options *o, uint16_t flags, uint16_t rcode,
                             const uint16_t counts[3], size_t keep, uint8_t *out)
 {
     const struct message *q = o->query;
     struct writer w = writer_make(out, o->limit);
+    const uint8_t ede[] = {(uint8_t)(o->ede >> 8), (uint8_t)o->ede},
+                  idle[] = {(uint8_t)(o->keepalive >> 8), (uint8_t)o->keepalive};
+    size_t rdata;
 
     if (q->opcode != OPCODE_QUERY)
         flags |= (uint16_t)(q->opcode << 11);
@@ -108,8 +92,28 @@ static inline size_t finish(const struct reply_options *o, uint16_t flags, uint1
     writer_u16(&w, (uint16_t)(counts[2] + q->edns.present));
     writer_bytes(&w, o->question, q->question_len);
     w.len = keep > w.len ? keep : w.len;
-    opt_write(&w, o, rcode);
-    return w.full ? 0 : w.len;
+    if (!q->edns.present)
+        return w.full ? 0 : w.len;
+    opt_begin(&w, (uint32_t)(rcode >> 4) << 24 | (q->edns.do_bit ? 0x8000 : 0));
+    if (w.full)
+        return 0;
+    rdata = w.len;
+    if ((o->cookie == NULL || option_write(&w, OPTION_COOKIE, o->cookie, COOKIE_OCTETS, NULL)) &&
+        (o->keepalive == 0 || option_write(&w, OPTION_KEEPALIVE, idle, sizeof idle, NULL)) &&
+        (o->nsid == NULL || option_write(&w, OPTION_NSID, NULL, 0, o->nsid)) && o->ede >= 0 &&
+        !option_write(&w, OPTION_EDE, ede, sizeof ede, o->ede_text))
+        option_write(&w, OPTION_EDE, ede, sizeof ede, NULL);
+    writer_patch_u16(&w, rdata - 2, (uint16_t)(w.len - rdata));
+    return w.len;
+}
+
+size_t reply_size(const struct reply_options *o, size_t len)
+{
+    if (!o->query->edns.present)
+        return len;
+    return len + OPT_FIXED + (o->cookie ? OPTION_FIXED + COOKIE_OCTETS : 0) +
+           (o->keepalive != 0 ? OPTION_FIXED + 2 : 0) +
+           (o->nsid ? OPTION_FIXED + strlen(o->nsid) : 0) + (o->ede >= 0 ? OPTION_FIXED + 2 : 0);
 }
 
 size_t reply_write(const struct reply_options *o, const uint8_t *image, size_t len, uint16_t rcode,
@@ -117,25 +121,20 @@ size_t reply_write(const struct reply_options *o, const uint8_t *image, size_t l
 {
     const struct message *q = o->query;
     size_t head = (size_t)DNS_HEADER + q->question_len, keep = len, next, limit = o->limit;
-    size_t opt = q->edns.present ? OPT_FIXED : 0, options = opt;
+    size_t opt = q->edns.present ? OPT_FIXED : 0, options = reply_size(o, 0);
     uint16_t flags, counts[3] = {0};
 
     if (image == NULL) {
         if (rcode > 15 && opt == 0)
             rcode = RCODE_SERVFAIL; /* its upper bits have no place to be */
-        return finish(o, rcode & 15, rcode, counts, 0, out);
+        flags = rcode == RCODE_NOERROR && q->question_len > 0 ? DNS_TC : rcode & 15;
+        return finish(o, flags, rcode, counts, 0, out);
     }
     if (len < head || len > DNS_MAX_MESSAGE || head + opt > limit)
         return 0;
     flags = dns_flags(image, len) & (15 | (o->ad ? DNS_AD : 0));
     for (int i = 0; i < 3; i++)
         counts[i] = bytes_u16(image + 6 + 2 * i);
-    if (opt != 0 && o->keepalive != 0)
-        options += OPTION_FIXED + 2;
-    if (opt != 0 && o->nsid != NULL)
-        options += OPTION_FIXED + strlen(o->nsid);
-    if (opt != 0 && o->ede >= 0)
-        options += OPTION_FIXED + 2;
     if (len + options > limit && counts[2] > 0) {
         keep = records_begin(image, len);
         for (unsigned left = (unsigned)counts[0] + counts[1]; left > 0; left--)
@@ -229,7 +228,7 @@ static void find_set(struct set *s, const uint8_t *image, size_t len, uint16_t t
 
 void image_rotate(uint8_t *image, size_t len, uint16_t type, unsigned by)
 {
-    uint8_t front[ROTATE_OCTETS];
+    uint8_t front[ROTATE_OCTETS] UNINITIALIZED;
     size_t first, end;
     struct set s;
 
@@ -243,40 +242,9 @@ void image_rotate(uint8_t *image, size_t len, uint16_t type, unsigned by)
     memcpy(image + s.begin[0] + (end - first), front, first - s.begin[0]);
 }
 
-/* Of those that are left, the index of the next one: of the lowest priority, by its share of the
- * weights. Without a weight a record has a very small share, as RFC 2782 wants it. */
-static unsigned draw_srv(const uint8_t *image, const struct set *s, const bool *gone,
-                         struct random *random)
-{
-    uint32_t lowest = UINT32_MAX, sum = 0, share, draw;
-    unsigned i;
-
-    for (i = 0; i < s->n; i++) {
-        const uint8_t *rdata = image + s->ttl[i] + 6;
-
-        if (gone[i] || bytes_u16(rdata) > lowest)
-            continue;
-        sum = bytes_u16(rdata) == lowest ? sum : 0;
-        lowest = bytes_u16(rdata);
-        sum += (uint32_t)WEIGHT * bytes_u16(rdata + 2) + 1;
-    }
-    draw = random_below(random, sum);
-    for (i = 0; i + 1 < s->n; i++) {
-        const uint8_t *rdata = image + s->ttl[i] + 6;
-
-        share = (uint32_t)WEIGHT * bytes_u16(rdata + 2) + 1;
-        if (gone[i] || bytes_u16(rdata) != lowest)
-            continue;
-        if (draw < share)
-            break;
-        draw -= share;
-    }
-    return i;
-}
-
 void image_shuffle_srv(uint8_t *image, size_t len, struct random *random)
 {
-    uint8_t shuffled[ROTATE_OCTETS + ROTATE_LAST];
+    uint8_t shuffled[ROTATE_OCTETS + ROTATE_LAST] UNINITIALIZED;
     bool gone[ROTATE_RECORDS] = {false};
     size_t size, at = 0;
     struct set s;
@@ -289,8 +257,22 @@ void image_shuffle_srv(uint8_t *image, size_t len, struct random *random)
     if (size == 0 || size > sizeof shuffled)
         return;
     for (unsigned left = s.n; left > 0; left--) {
-        unsigned next = draw_srv(image, &s, gone, random);
+        uint32_t lowest = UINT32_MAX, sum = 0, share;
+        unsigned next = 0;
 
+        /* Of those of the lowest priority that are left each takes the place of those before it
+         * with the chance that it has among them. Without a weight it has a very small share. */
+        for (unsigned i = 0; i < s.n; i++) {
+            const uint8_t *rdata = image + s.ttl[i] + 6;
+
+            if (gone[i] || bytes_u16(rdata) > lowest)
+                continue;
+            share = (uint32_t)WEIGHT * bytes_u16(rdata + 2) + 1;
+            sum = bytes_u16(rdata) == lowest ? sum + share : share;
+            lowest = bytes_u16(rdata);
+            if (sum == share || random_below(random, sum) < share)
+                next = i;
+        }
         gone[next] = true;
         memcpy(shuffled + at, image + s.begin[next], s.begin[next + 1] - s.begin[next]);
         at += s.begin[next + 1] - s.begin[next];
@@ -300,13 +282,22 @@ void image_shuffle_srv(uint8_t *image, size_t len, struct random *random)
 
 size_t query_build(const struct query_build *q, uint8_t *out, size_t size)
 {
+    static const uint8_t zeros[PADDED];
     struct writer w = writer_make(out, size);
+    size_t rdata, padding;
 
     message_begin(&w, q->id, (uint16_t)(DNS_RD | (q->cd ? DNS_CD : 0) | (q->ad ? DNS_AD : 0)),
                   q->qname, q->qtype, q->qclass);
     if (q->edns) {
         opt_begin(&w, q->do_bit ? 0x8000 : 0);
         message_count(&w, SECTION_ADDITIONAL);
+    }
+    if (q->edns && q->padded) {
+        rdata = w.len;
+        padding = (PADDED - (rdata + OPTION_FIXED) % PADDED) % PADDED;
+        if (!option_write(&w, OPTION_PADDING, zeros, padding, NULL))
+            return 0;
+        writer_patch_u16(&w, rdata - 2, (uint16_t)(w.len - rdata));
     }
     return w.full ? 0 : w.len;
 }

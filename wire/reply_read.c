@@ -7,11 +7,9 @@
  * records, that writes those which belong there. The sender chooses every name and
  * number here: so each table is bounded, and the number of walks too.
  */
-#include "wire/reply_read.h"
+#include "wire/reply.h"
 
 #include <errno.h>
-
-#include "base/random.h"
 
 enum { MAX_ZONES = 8, MAX_WANTED = 64 };
 
@@ -71,22 +69,21 @@ static int follow_chain(struct reader *r)
     bool follows = qtype != TYPE_CNAME && qtype != TYPE_ANY && qtype != TYPE_RRSIG;
     struct name *end = r->link;
     struct rr_walk w;
-    struct rr rr;
 
     *end = r->m->qname;
     r->n_links = r->n_set = 0;
     rr_walk_records(&w, r->m, r->wire, r->len);
-    while (rr_walk_next(&w, &rr) && rr.section == SECTION_ANSWER) {
-        if (!is_of_interest(r, &rr))
+    while (rr_walk_next(&w) && w.rr.section == SECTION_ANSWER) {
+        if (!is_of_interest(r, &w.rr))
             continue;
-        if (is_of_set(r, &rr) && (r->n_set++ == 0 || rr.ttl < r->set_ttl))
-            r->set_ttl = rr.ttl;
-        if (!follows || rr.type != TYPE_CNAME || !name_equal_fold(rr.owner, end))
+        if (is_of_set(r, &w.rr) && (r->n_set++ == 0 || w.rr.ttl < r->set_ttl))
+            r->set_ttl = w.rr.ttl;
+        if (!follows || w.rr.type != TYPE_CNAME || !name_equal_fold(w.rr.owner, end))
             continue;
         if (r->n_links == REPLY_MAX_CHAIN)
             return -ELOOP;
-        r->link_pos[r->n_links++] = rr.pos;
-        name_read_at(r, rr.rdata_pos, ++end);
+        r->link_pos[r->n_links++] = w.rr.pos;
+        name_read_at(r, w.rr.rdata_pos, ++end);
         for (int i = 0; i < r->n_links; i++)
             if (name_equal(&r->link[i], end))
                 return -ELOOP;
@@ -120,24 +117,6 @@ static bool is_wanted(struct reader *r, struct name name, bool add)
     if (add && r->n_wanted < MAX_WANTED)
         r->wanted[r->n_wanted++] = hash;
     return false;
-}
-
-static void want_target(struct reader *r, const struct rr *rr)
-{
-    static const uint8_t behind[] = {/* the octet before the name */
-                                     [TYPE_NS] = 1,
-                                     [TYPE_MX] = 3,
-                                     [TYPE_SRV] = 7,
-                                     [TYPE_SVCB] = 3,
-                                     [TYPE_HTTPS] = 3};
-    struct name target;
-
-    if (rr->type >= ARRAY_LEN(behind) || behind[rr->type] == 0)
-        return;
-    name_read_at(r, rr->rdata_pos + behind[rr->type] - 1u, &target);
-    if (rr->type >= TYPE_SVCB && target.labels == 0)
-        target = *rr->owner; /* there the root means the owner (RFC 9460 2.5) */
-    (void)is_wanted(r, target, true);
 }
 
 /* A CNAME that was followed, or a signature at its name; a DNAME above one of the names or
@@ -185,11 +164,14 @@ static bool authority_belongs(struct reader *r, const struct rr *rr, uint16_t ty
 /* Does the record stay, in this part of the image? What follows from it is noted. */
 static bool belongs(struct reader *r, const struct rr *rr, enum part part)
 {
+    /* How many octets, and one, stand before the name of a target. */
+    static const uint8_t behind[] = {
+        [TYPE_NS] = 1, [TYPE_MX] = 3, [TYPE_SRV] = 7, [TYPE_SVCB] = 3, [TYPE_HTTPS] = 3};
     bool is_rrsig = rr->type == TYPE_RRSIG && r->m->qtype != TYPE_RRSIG, stays = false;
     uint16_t type = is_rrsig ? bytes_u16(r->wire + rr->rdata_pos) : rr->type;
     bool is_signature =
         is_rrsig && type == r->m->qtype && name_equal_fold(rr->owner, &r->link[r->n_links]);
-    struct name signer;
+    struct name name;
 
     if (!is_of_interest(r, rr))
         return false;
@@ -211,12 +193,17 @@ static bool belongs(struct reader *r, const struct rr *rr, enum part part)
             stays = name_is_under(rr->owner, &r->zone[z]);
     if (!stays)
         return false;
-    want_target(r, rr);
+    if (rr->type < ARRAY_LEN(behind) && behind[rr->type] != 0) { /* it has a target */
+        name_read_at(r, rr->rdata_pos + behind[rr->type] - 1u, &name);
+        if (rr->type >= TYPE_SVCB && name.labels == 0)
+            name = *rr->owner; /* there the root means the owner (RFC 9460 2.5) */
+        (void)is_wanted(r, name, true);
+    }
     /* The zone of an answer's signer is known, if the owner can be in it. */
     if (is_rrsig && part < PART_AUTHORITY) {
-        name_read_at(r, rr->rdata_pos + 18u, &signer);
-        if (name_is_under(rr->owner, &signer))
-            zone_add(r, &signer);
+        name_read_at(r, rr->rdata_pos + 18u, &name);
+        if (name_is_under(rr->owner, &name))
+            zone_add(r, &name);
     }
     /* The image lives as long as the first of its records to end. */
     if (rr->ttl < r->facts->ttl)
@@ -232,7 +219,6 @@ static int image_write(struct reader *r, bool apart, uint8_t *out, size_t size, 
     uint16_t flags = (uint16_t)(DNS_QR | DNS_RA | DNS_RD | (m->flags & (DNS_AD | 15)));
     struct rewrite rewrite;
     struct rr_walk w;
-    struct rr rr;
 
     *r->facts = (struct reply_facts){.rcode = m->rcode,
                                      .ttl = UINT32_MAX,
@@ -250,9 +236,9 @@ static int image_write(struct reader *r, bool apart, uint8_t *out, size_t size, 
             continue;
         rewrite.apart = of_set && r->facts->rotates;
         rr_walk_records(&w, m, r->wire, r->len);
-        while (rr_walk_next(&w, &rr) && rr.section <= section)
-            if (rr.section == section && belongs(r, &rr, part) &&
-                !rewrite_put(&rewrite, r->wire, &rr, of_set ? r->set_ttl : rr.ttl))
+        while (rr_walk_next(&w) && w.rr.section <= section)
+            if (w.rr.section == section && belongs(r, &w.rr, part) &&
+                !rewrite_put(&rewrite, r->wire, &w.rr, of_set ? r->set_ttl : w.rr.ttl))
                 return -ENOSPC;
     }
     *len = rewrite.w.len;
@@ -279,7 +265,7 @@ int reply_read(struct message *m, const uint8_t *wire, size_t len, bool dnssec, 
     /* Not where two sets may be of one type: ANY, and DNAME with one above the name. */
     apart = r.n_set > 1 && m->qtype != TYPE_ANY && m->qtype != TYPE_DNAME;
     rc = image_write(&r, apart, out, size, image_len);
-    if (apart && strchr(rdata_layout(m->qtype, m->qclass), 'n') != NULL &&
+    if (apart && strchr(rdata_layout(m->qtype, m->qclass), 'n') &&
         (rc != 0 || *image_len > DNS_UDP_PLAIN))
         rc = image_write(&r, false, out, size, image_len);
     if (m->rcode == RCODE_NXDOMAIN)
@@ -301,12 +287,12 @@ int reply_read(struct message *m, const uint8_t *wire, size_t len, bool dnssec, 
 static bool put_records(struct rewrite *r, const uint8_t *image, size_t len, bool answers_only)
 {
     struct rr_walk w;
-    struct rr rr;
 
     r->last_from = 0; /* it led to a place in another message */
     rr_walk_init(&w, image, len);
-    while (rr_walk_next(&w, &rr))
-        if ((!answers_only || rr.section == SECTION_ANSWER) && !rewrite_put(r, image, &rr, rr.ttl))
+    while (rr_walk_next(&w))
+        if ((!answers_only || w.rr.section == SECTION_ANSWER) &&
+            !rewrite_put(r, image, &w.rr, w.rr.ttl))
             return false;
     return !w.c.bad;
 }
@@ -319,7 +305,7 @@ size_t reply_join(const uint8_t *chain, size_t chain_len, const uint8_t *end, si
 
     if (message_read_head(&m, chain, chain_len) != 0)
         return 0;
-    if (end != NULL) /* AD only if both have it */
+    if (end) /* AD only if both have it */
         m.flags = dns_flags(end, end_len) & (m.flags | (uint16_t)~DNS_AD);
     rewrite_begin(&r, out, size, m.flags, &m);
     if (!put_records(&r, chain, chain_len, true) ||
@@ -336,17 +322,16 @@ static bool is_srv(const struct rr *rr)
 int srv_read(const uint8_t *image, size_t len, struct srv out[SRV_MAX])
 {
     struct rr_walk w;
-    struct rr rr;
     int n = 0;
 
     rr_walk_init(&w, image, len);
-    while (rr_walk_next(&w, &rr)) {
+    while (rr_walk_next(&w)) {
         struct cursor c = cursor_make(image, len);
         struct srv *s = &out[n];
 
-        if (!is_srv(&rr) || n++ >= SRV_MAX)
+        if (!is_srv(&w.rr) || n++ >= SRV_MAX)
             continue;
-        (void)cursor_take(&c, rr.rdata_pos);
+        (void)cursor_take(&c, w.rr.rdata_pos);
         s->priority = cursor_u16(&c);
         s->weight = cursor_u16(&c);
         s->port = cursor_u16(&c);
@@ -363,29 +348,28 @@ size_t srv_filter(const uint8_t *image, size_t len, const struct srv *srv, int n
     struct message m;
     struct rewrite r;
     struct rr_walk w;
-    struct rr rr;
     int i = 0;
 
     if (message_read_head(&m, image, len) != 0)
         return 0;
     rewrite_begin(&r, out, size, m.flags & (uint16_t)~DNS_AD, &m);
     rr_walk_records(&w, &m, image, len);
-    while (rr_walk_next(&w, &rr)) {
+    while (rr_walk_next(&w)) {
         bool goes = false, stays = false;
 
-        r.apart = is_srv(&rr); /* what is left may be rotated as before */
+        r.apart = is_srv(&w.rr); /* what is left may be rotated as before */
         if (r.apart && i < n)
             goes = drop[i++];
         /* A signature over the whole set says nothing of what is left of it. */
-        if (rr.section == SECTION_ANSWER && rr.type == TYPE_RRSIG)
-            goes = bytes_u16(image + rr.rdata_pos) == TYPE_SRV;
+        if (w.rr.section == SECTION_ANSWER && w.rr.type == TYPE_RRSIG)
+            goes = bytes_u16(image + w.rr.rdata_pos) == TYPE_SRV;
         /* The target of records that go, and of none that stays? */
-        for (int k = 0; k < n && rr.section == SECTION_ADDITIONAL; k++)
-            if (name_equal_fold(rr.owner, &srv[k].target)) {
+        for (int k = 0; k < n && w.rr.section == SECTION_ADDITIONAL; k++)
+            if (name_equal_fold(w.rr.owner, &srv[k].target)) {
                 goes = goes || drop[k];
                 stays = stays || !drop[k];
             }
-        if ((!goes || stays) && !rewrite_put(&r, image, &rr, rr.ttl))
+        if ((!goes || stays) && !rewrite_put(&r, image, &w.rr, w.rr.ttl))
             return 0;
     }
     return r.w.full || w.c.bad ? 0 : r.w.len;

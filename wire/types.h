@@ -24,6 +24,7 @@ enum { OPCODE_QUERY = 0, OPCODE_UPDATE = 5 };
 enum {
     RCODE_NOERROR = 0, RCODE_FORMERR = 1, RCODE_SERVFAIL = 2, RCODE_NXDOMAIN = 3,
     RCODE_NOTIMP = 4, RCODE_REFUSED = 5, RCODE_BADVERS = 16,
+    RCODE_BADCOOKIE = 23,
     /* Our own, never sent: what came cannot be used (a referral, a loop of CNAMEs, a
      * chain that cannot be followed, a reply that does not parse); nothing came. */
     RCODE_UNUSABLE = 0xfffe, RCODE_TIMEOUT = 0xffff,
@@ -57,13 +58,21 @@ enum {
     TYPE_ANY = 255,
 };
 
+enum { SVCB_IPV4HINT = 4, SVCB_IPV6HINT = 6 };
 enum { CLASS_IN = 1, CLASS_CH = 3, CLASS_NONE = 254, CLASS_ANY = 255 };
 
-enum { OPTION_NSID = 3, OPTION_KEEPALIVE = 11, OPTION_EDE = 15 }; /* EDNS */
+enum { /* EDNS */
+    OPTION_NSID = 3,
+    OPTION_COOKIE = 10,
+    OPTION_KEEPALIVE = 11,
+    OPTION_PADDING = 12,
+    OPTION_EDE = 15
+};
+enum { COOKIE_CLIENT = 8, COOKIE_OCTETS = 24 /* with a server's part of RFC 9018 */ };
 
 enum { /* extended DNS errors, RFC 8914 */
     EDE_NONE = -1, EDE_OTHER = 0, EDE_STALE = 3, EDE_FORGED = 4, EDE_CACHED_ERROR = 13,
-    EDE_BLOCKED = 15, EDE_PROHIBITED = 18, EDE_STALE_NX = 19, EDE_NOT_AUTHORITATIVE = 20,
+    EDE_BLOCKED = 15, EDE_FILTERED = 17, EDE_PROHIBITED = 18, EDE_STALE_NX = 19, EDE_NOT_AUTHORITATIVE = 20,
     EDE_NOT_SUPPORTED = 21, EDE_NO_REACHABLE = 22, EDE_NETWORK_ERROR = 23,
     EDE_SYNTHESIZED = 29,
 };

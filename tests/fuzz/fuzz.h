@@ -13,10 +13,13 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static inline void must(bool condition)
+/* What must be true of every input. */
+#define must(condition) ((condition) ? (void)0 : must_fail(__FILE__, __LINE__, #condition))
+
+static inline _Noreturn void must_fail(const char *file, int line, const char *condition)
 {
-    if (!condition)
-        abort();
+    fprintf(stderr, "%s:%d: it must be that %s\n", file, line, condition);
+    abort();
 }
 
 #endif

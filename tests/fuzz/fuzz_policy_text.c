@@ -24,7 +24,7 @@ static void round_trip(const struct policy *p)
     struct policy again;
     char *text = written(p, &len, policy_text_write), *second;
 
-    must(policy_text_read(&again, "again", text, len, false, NULL) == 0);
+    must(policy_text_read(&again, "again", text, len, NULL) == 0);
     second = written(&again, &len_again, policy_text_write);
     must(len == len_again && memcmp(text, second, len) == 0);
     json_decref(policy_findings(p, 1));
@@ -39,7 +39,7 @@ static void try_format(const struct policy_format *format, const uint8_t *data, 
 {
     char *text = malloc(size + 1);
     struct policy p;
-    struct diags d, remarks;
+    struct diags d = {0}, remarks = {0};
     struct import in = {
         .file = "f", .text = text, .len = size, .problems = &d, .remarks = &remarks};
     int rc;
@@ -48,8 +48,6 @@ static void try_format(const struct policy_format *format, const uint8_t *data, 
         memcpy(text, data, size);
     text[size] = '\0';
     in.pool = format->needs_pool ? "pool" : NULL;
-    diags_init(&d);
-    diags_init(&remarks);
     rc = import_read(&in, format, &p);
     must(rc == 0 ? d.all == 0 : d.all > 0); /* never refused without a word */
     if (rc == 0) {
@@ -67,7 +65,7 @@ static void try_format(const struct policy_format *format, const uint8_t *data, 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     for (const struct policy_format *f = policy_formats; f->name; f++)
-        if (f->read)
+        if (f->read || f->is_whole)
             try_format(f, data, size);
     return 0;
 }

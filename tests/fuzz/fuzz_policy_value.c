@@ -32,20 +32,18 @@ static void fuzz_record(enum policy_kind kind, const struct store_bytes *v)
 /* A key that can be read is the one that its parts make. */
 static void fuzz_key(const struct store_bytes *k)
 {
-    struct policy_key read;
+    struct policy_key read = {.port = 0};
     struct store_key made;
     struct key_parts parts = {.domain = &read.suffix.name};
     uint8_t table = k->data[0];
 
-    if (strchr("nprsbltAHG", table) == NULL || !key_read(k, &read))
+    if (memchr("nprsblAHG", table, 9) == NULL || !key_read(k, &read))
         return;
-    if (strchr("nprG", table) != NULL)
+    if (memchr("nprG", table, 4) != NULL)
         parts.domain = NULL;
     if (table == TABLE_PREFIX)
         parts.ip = read.prefix.ip;
-    if (table == TABLE_RULE_SUFFIX)
-        parts.front = read.front;
-    else if (table != TABLE_LISTED)
+    if (table != TABLE_LISTED)
         parts.owner = read.owner;
     parts.number = table == TABLE_PREFIX                              ? read.prefix.len
                    : table == TABLE_LISTED || table == TABLE_APPROVED ? read.port

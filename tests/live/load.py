@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Many clients at once: those that ask and repeat as Windows does, and one that only sends.
 
-As a program: load.py PORT ADDRESS RATE COUNT SUFFIX sends COUNT questions for new names below SUFFIX, and reads nothing.
+As a program: load.py PORT ADDRESS RATE COUNT SUFFIX sends COUNT questions for new names below SUFFIX, and reads nothing;
+load.py PORT NETWORK CONNECTIONS keeps so many TCP connections from addresses in 127.NETWORK, of which each sends an octet a second.
 """
 import dataclasses
 import heapq
@@ -12,6 +13,7 @@ import struct
 import sys
 import time
 
+SO_TIMESTAMPNS = 35  # socket(7): when a packet came, not when this program had its turn
 PORTS = 16  # of each client: the kernel deals them out among the workers
 
 
@@ -20,6 +22,7 @@ def open_socket(port, address):
     s.bind((address, 0))
     s.connect(('127.0.0.1', port))
     s.setblocking(False)
+    s.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     return s
 
 
@@ -42,6 +45,35 @@ def flood(port, address, rate, count, suffix):
             sockets[n % PORTS].send(question(n % 65536, f'n{n}.{suffix}', 'A'))
         except OSError:
             pass
+
+
+def crawl(port, network, count):
+    """Slow clients, until the end: who is closed comes again at once. They are of other machines: this one's time is the others'."""
+    os.nice(19)
+    frame = struct.pack('!H', 512) + bytes(510)
+
+    def connect(n):
+        s = socket.socket()
+        s.setblocking(False)
+        s.bind((f'127.{network}.{n // 250}.{n % 250 + 1}', 0))
+        s.connect_ex(('127.0.0.1', port))
+        return s
+
+    crawlers = [[connect(n), 0] for n in range(count)]
+    while True:
+        begun = time.monotonic()
+        for n, (s, sent) in enumerate(crawlers):
+            try:
+                s.send(frame[sent % len(frame):][:1])
+                crawlers[n][1] += 1
+            except BlockingIOError:
+                pass
+            except OSError:
+                s.close()
+                crawlers[n] = [connect(n), 0]
+            if n % 4 == 0:  # they do not come in step
+                time.sleep(max(0, begun + n / count - time.monotonic()))
+        time.sleep(max(0, begun + 1 - time.monotonic()))
 
 
 @dataclasses.dataclass
@@ -87,7 +119,7 @@ def ask_all(port, questions, rate, repeats=(1, 2), patience=5):
             at, n, key, wire = heapq.heappop(due)
             q = waiting.get((key, n))
             if q:
-                first.setdefault(n, now)
+                first.setdefault(n, time.time())
                 q.sent, q.lag = q.sent + 1, max(q.lag, now - at)
                 sockets[key].send(wire)
     for s in sockets.values():
@@ -99,12 +131,13 @@ def ask_all(port, questions, rate, repeats=(1, 2), patience=5):
 def receive(s, key, waiting, first):
     try:
         while True:
-            wire = s.recv(4096)
+            wire, [(_, _, stamp)], *_ = s.recvmsg(4096, 64)
             ident, flags, _, found = struct.unpack('!4H', wire[:8])
             q = waiting.pop((key, ident), None)
             if q:
                 q.rcode, q.found = flags & 15, found
-                q.seconds = time.monotonic() - first[ident]
+                seconds, nanoseconds = struct.unpack('2q', stamp)
+                q.seconds = seconds + nanoseconds / 1e9 - first[ident]
     except BlockingIOError:
         pass
 
@@ -129,4 +162,6 @@ def tell(questions):
 
 
 if __name__ == '__main__':
+    if len(sys.argv) == 4:
+        crawl(*map(int, sys.argv[1:]))
     flood(int(sys.argv[1]), sys.argv[2], float(sys.argv[3]), int(sys.argv[4]), sys.argv[5])

@@ -157,8 +157,8 @@ class Network:
     def turn(self, verb, service):
         """The service is started or stopped."""
         if verb != 'start':
-            self.waymark.stop() if service == 'waymarkd' else self.old.finish()
-        if verb != 'stop' and service == 'waymarkd':
+            self.waymark.stop() if service == 'waymark' else self.old.finish()
+        if verb != 'stop' and service == 'waymark':
             self.waymark.start()
         elif verb != 'stop':
             self.old = Old(self, service)

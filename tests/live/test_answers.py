@@ -33,6 +33,7 @@ ASKED = [
     ('stats', 'GET', '/v1/stats'),
     ('upstreams', 'GET', '/v1/upstreams'),
     ('health', 'GET', '/v1/health'),
+    ('cache', 'GET', '/v1/cache'),
     ('cached', 'GET', '/v1/cache/www.contoso.com?type=A'),
     ('not cached', 'GET', '/v1/cache/.'),
     ('not changed', 'POST', '/v1/reload'),
@@ -56,11 +57,11 @@ def fixed(value, key=None):
 
 
 def shape(value):
-    """Keys and kinds of values; of a list those of its first member, and nothing of what may be null."""
+    """Keys and kinds of values; of a list of objects those of its first member, and nothing of what may be null."""
     if isinstance(value, dict):
         return {k: shape(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [shape(v) for v in value[:1]]
+        return [shape(v) for v in value[:1]] if value and isinstance(value[0], dict) else 'list'
     return type(value).__name__
 
 

@@ -29,7 +29,7 @@ def rows():
 
 def test_each_command_of_the_table_shows_what_stands_beside_it(network):
     network.write('/etc/waymark/waymark.yaml', SETTINGS)
-    network.run('sudo systemctl start waymarkd')
+    network.run('sudo systemctl start waymark')
     for command in BEFORE.splitlines():
         assert network.run(command).code == 0
     wrong = []

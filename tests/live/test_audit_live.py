@@ -101,6 +101,18 @@ def test_other_questions_leave_no_record(nsd, waymark):
     assert w.audit()['questions'] == 1
 
 
+def fill(folder):
+    """The disk is full; what to remove that it is not."""
+    with open(f'{folder}/filler', 'wb', buffering=0) as f:
+        for size in (65536, 4096, 1):
+            try:
+                while True:
+                    f.write(b'x' * size)
+            except OSError:
+                pass
+    return f.name
+
+
 def on_small_disk(w, namespace, size):
     os.mkdir(w.state)
     w.inside(namespace, f'mount -t tmpfs -o size={size},mode=0750 none {w.state}', net=False)
@@ -126,14 +138,8 @@ def test_audit_goes_on_when_a_full_disk_has_room_again(nsd, waymark, namespace, 
     w = waymark({'audit': {'commit-interval': '200ms'}}, upstream=nsd.port, start=False)
     inside, folder = on_small_disk(w, namespace, '3m')
     w.policy(POLICY, **inside)
-    with open(f'{folder}/filler', 'wb', buffering=0) as f:
-        for size in (65536, 4096, 1):
-            try:
-                while True:
-                    f.write(b'x' * size)
-            except OSError:
-                pass
-        os.ftruncate(f.fileno(), os.path.getsize(f.name) - left)
+    filler = fill(folder)
+    os.truncate(filler, os.path.getsize(filler) - left)
     asked = 0
     while w.stats()['audit_commit_failures'] == 0:
         asked += flood(w, [discovery(f's{asked + n}.lab.contoso.com') for n in range(500)])

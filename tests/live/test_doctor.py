@@ -3,6 +3,7 @@
 import os
 import socket
 import sqlite3
+import threading
 import time
 
 import dns.rdata
@@ -301,7 +302,7 @@ def test_the_article_by_hand_for_one_suffix(world, kms):
                                           *[f'method 5, step {n}' for n in range(3, 8)], 'method 5, steps 8 and 9', 'method 5, step 10']
     assert all(s['lines'] for s in steps)
     assert steps[6]['lines'] == [f'fabrikam.local: this forwarder gives {HOST}:{kms} (filled)', f'fabrikam.local: 127.0.0.1:{w.fake.port} says NXDOMAIN']
-    assert steps[7]['lines'] == ["the clients' other DNS servers are not given (doctor --resolver IP), or do not reply"]
+    assert steps[7]['lines'] == ['no other DNS server is given (doctor --resolver IP), or none replies']
     assert w.check['D15']['result'] == 'not checked'
     w.doctor('--suffix', 'mak.example', '--suffix', 'MAK.example')  # denied, as it is meant
     assert w.check['D14']['seen'] == ['mak.example'] and '(denied)' in w.check['D3']['seen'][0]
@@ -319,7 +320,39 @@ def test_without_a_daemon(world):
     assert w.check['D5']['result'] == w.check['D6']['result'] == 'ok'  # by the servers of the settings
 
 
+def test_what_answers_in_its_place_says_something_else(world):
+    w = world()
+    w.w.stop()
+
+    def answer(s):
+        while True:
+            with s.accept()[0] as c:
+                c.recv(4096)
+                c.sendall(b'HTTP/1.0 200 OK\r\n\r\n{"answer": {"records": [null, 5, {}]}, "windows": 5}')
+
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(f'{w.w.run}/control.sock')
+        s.listen()
+        threading.Thread(target=answer, args=[s], daemon=True).start()
+        w.finds('D3', 'fabrikam.local', 'this forwarder gives no host', '')
+
+
 @pytest.mark.parametrize('words, says', [(['--suffix', 'a..b'], 'not a domain name'), (['--resolver', 'kms'], 'not an IP address'),
                                          (['--client', 'kms'], 'not an address')])
 def test_lines_with_mistakes(world, words, says):
     assert says in world().w.ctl('doctor', *words, ok=2).err
+
+
+def test_a_server_of_two_routes_is_looked_at_once(waymark, peers, kms):
+    server = f'127.0.0.1:{peers(Fake, zone(kms)).port}'
+    w = waymark({'forward': [{'zone': z, 'servers': [server]} for z in ('.', 'contoso.com')], 'audit': {'client-address': 'hmac'}})
+    w.ask(V + 'contoso.com', source='127.0.0.5')
+    w.audit()
+    name = w.ctl('audit', 'clients', '--json').json()['clients'][0]['address']
+    checks = {c['id']: c for c in w.ctl('doctor', '--suffix', 'contoso.com', '--json', ok=False).json()['checks']}
+    assert [sum(server in s for s in checks[d]['seen']) for d in ('D1', 'D2', 'D3')] == [2, 1, 1]
+    # A name that stands for a client has no address, of which it could be explained.
+    done = w.ctl('doctor', '--suffix', 'contoso.com', '--client', name, '--json', ok=False)
+    assert done.err == '' and 'that client stands for no address' in done.json()['checks'][2]['seen'][0]
+    assert done.json()['windows'] is None and done.json()['client']['attempts'] == 1
+    assert w.ctl('doctor', '--client', '127.0.0.5', '--json', ok=False).json()['client']['address'] == name

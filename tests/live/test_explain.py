@@ -36,11 +36,9 @@ def explained(w, suffix, client, verdict, *more):
 
 
 def known(said):
-    """Without what only a daemon knows: TTLs, and which hosts are up."""
-    said['answer'].pop('ttl_s')
+    """Without which hosts are up; the records of an answer have no order."""
     said.pop('hosts', None)
-    records = said['answer']['records']
-    said['answer']['records'] = sorted(' '.join(w for w in r.split() if w not in ('30', '300')) for r in records)
+    said['answer']['records'].sort()
     return said
 
 
@@ -57,17 +55,17 @@ def test_without_a_daemon_the_same_is_explained(waymark, mode):
         assert known(again) == known(said), a
     out = w.ctl('explain', 'fabrikam.local', '--verdict', 'nodata', '--client', '10.1.1.1')
     if mode == 'live':
-        assert 'answer    _vlmcs._tcp.fabrikam.local. IN SRV 0 0 1688 kms01.contoso.com.' in out.out
+        assert 'kms01.contoso.com., TTL 300' in out.out or 'kms02.contoso.com., TTL 300' in out.out
     assert 'offline   waymarkd was not asked' in out.out
     assert 'does not answer' in w.ctl('explain', 'fabrikam.local', ok=4).err
 
 
 def test_without_a_daemon_and_a_list_of_access(waymark):
     w = waymark(upstream=9, policy=POLICY)
-    _, said = explained(w, 'fabrikam.local', '127.0.0.1', 'nxdomain')
+    clients = ['127.0.0.1', '10.20.64.7', '127.0.0.9']  # it is that of the machine's networks
+    online = [known(explained(w, 'fabrikam.local', c, 'nxdomain')[1]) for c in clients]
     w.stop()
-    _, again = explained(w, 'fabrikam.local', '10.20.64.7', 'nxdomain')  # the daemon knows the machine's networks
-    assert again['client']['access'] == {'action': 'allow', 'by': None} and again['decision'] == said['decision']
+    assert [known(explained(w, 'fabrikam.local', c, 'nxdomain')[1]) for c in clients] == online
 
 
 def world(query, how):
@@ -103,8 +101,6 @@ def test_a_search_ends_with_the_first_host(waymark, peers, suffixes, end, said, 
         assert (row['explained'] is None) == (part == 'not asked')
     assert (found['windows']['code'], found['windows']['article']) == (code, step)
     assert len(found['unknown']) == 2
-    twice = [w for s in suffixes.split(',') for w in ('--search', s)]
-    assert [s['next'] for s in w.json('explain', *twice)['search']] == [s['next'] for s in found['search']]
     out = w.ctl('explain', '--search', suffixes).out
     assert f'ends      {"with " + end if end else "without a host"}\n' in out
     assert f'Windows   {code or "a host is given"}' in out

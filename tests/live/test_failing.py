@@ -72,8 +72,27 @@ def test_reply_after_1800_ms_is_delivered_whatever_was_asked(waymark, peers, mod
 
 def test_dead_route_says_so_before_the_client_gives_up(waymark, peers):
     w = waymark(route(peers(Silent), peers(Silent)), policy=POLICY)
-    asked = ask_all(w.port, [Asked('www.example', 'A'), Asked(discovery('example'), 'SRV')], rate=1000, repeats=(), patience=7)
-    assert all(q.rcode == dns.rcode.SERVFAIL and q.seconds < STUB for q in asked), asked
+    asked = ask_all(w.port, [Asked('www.example', 'A'), Asked(discovery('example'), 'SRV')], rate=1000, repeats=(1, 2, 4), patience=7)
+    assert all(q.rcode == dns.rcode.SERVFAIL and q.seconds < 5 + LATE for q in asked), asked
+    assert w.stats()['discarded'] >= 4  # of each question the first two packets: they are too old
+
+
+def test_dead_server_is_back_and_names_that_failed_meanwhile_are_served(waymark, peers):
+    back = []
+    w = waymark({'server': {'workers': 2}}, upstream=peers(Fake, lambda q, _: reply(q, '300 A 192.0.2.1') if back else None).port)
+    names = [f'host{n}.example.com' for n in range(6)]
+
+    def failing():
+        asked = ask_all(w.port, [Asked(name, 'A') for name in names], rate=1000, repeats=(), patience=2)
+        return [q for q in asked if q.rcode != dns.rcode.NOERROR]
+
+    begun = time.monotonic()
+    while time.monotonic() < begun + 14:  # each fails twice: the second time for 10 s
+        assert len(failing()) == len(names)
+    back.append(time.monotonic())
+    while failing():
+        time.sleep(0.1)
+    assert time.monotonic() - back[0] < 5 + LATE
 
 
 # --- servers that do not know EDNS
@@ -126,7 +145,7 @@ def test_edns_is_kept_where_a_name_fails_with_it_and_without(waymark, peers, row
         seen.append(q.edns)
         return reply(q, '300 A 192.0.2.1')
 
-    w = waymark({'server': {'workers': 1}}, upstream=peers(Fake, answer).port)
+    w = waymark({'server': {'workers': 1}, 'limits': {'discard-timeout': '0'}}, upstream=peers(Fake, answer).port)
     for q in ask_all(w.port, [Asked(f'bad{n}.example', 'A') for n in range(5)], rate=1000, repeats=(), patience=STUB):
         assert q.rcode == dns.rcode.SERVFAIL
     for n in range(5):

@@ -218,6 +218,11 @@ def test_f5_host_that_is_gone_leaves_the_answer(real, waymark):
     assert (row['target'], row['asked_by'], row['through']) == (old, '127.0.0.1', f'127.0.0.1:{real.port}')
     w.ctl('policy', 'approve', old)
     w.ctl('status')
+    w.stop()
+    with open(f'{w.state}/policy/data.mdb', 'r+b') as f:
+        f.write(b'no store' * 1024)
+    w.start()
+    assert 'does not approve' not in w.ctl('status', ok=7).out, 'without a policy nobody knows what it approves'
 
 
 def test_f5_host_that_is_gone_is_replaced(real, waymark):

@@ -9,6 +9,7 @@ import ask
 import pytest
 from ask import discovery
 from conftest import HOSTS, POLICY
+from faults import LONG
 from process import BUILD
 
 TOOL = os.path.join(BUILD, 'tests/live/tool_policy')
@@ -41,9 +42,10 @@ def state_of(w):
 
 
 def test_writer_killed_100_times_leaves_whole_changes(nsd, waymark):
+    """With WAYMARK_LONG=1 a thousand times."""
     w = waymark(upstream=nsd.port, policy=POLICY)
     after = 0
-    for n in range(100):
+    for n in range(1000 if LONG else 100):
         said = kill_after([TOOL, f'{w.state}/policy', str(after + 1), '1000000'], random.randrange(1, 20))
         last = state_of(w)
         assert last >= said[-1], 'a change was acknowledged and is gone'

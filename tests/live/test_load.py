@@ -21,6 +21,7 @@ rules:
   silent: {suffixes: ["*.dead.example"], networks: [clients], pool: contoso, when: [missing, failed]}
 '''
 SECONDS = 4
+LONG = os.environ.get('WAYMARK_LONG')
 GOOD, AT_FIRST = 0.98, 0.9  # of the questions: with the repeats of a Windows client, and without
 NEAR = [f'127.0.0.{n}' for n in range(3, 7)]  # in the same /24 as the greedy client
 FAR = [f'127.1.{n}.7' for n in range(4)]
@@ -147,3 +148,47 @@ def test_oldest_gives_way_when_all_places_are_taken(waymark, peers):
     w = waymark({'server': {'workers': 1}, 'limits': {'in-flight': 16}}, upstream=server.port)
     questions = ask_all(w.port, [Asked(f'slow{n}.example', 'A') for n in range(40)], rate=1000, repeats=(), patience=3)
     assert [q.good for q in questions] == [False] * 24 + [True] * 16, tell(questions)
+
+
+def late(questions, part=0.99):
+    """Within which time so many of them had their answer, in seconds."""
+    times = sorted(q.seconds if q.seconds is not None else 99 for q in questions)
+    return times[int(len(times) * part)]
+
+
+def test_cve_2022_0396_cve_2024_0760_slow_connections_keep_nobody_out(waymark, peers):
+    """Two crowds of clients send an octet a second, and come again when they are closed. Over UDP the slowest of a hundred waits as
+    long as before (said, and with WAYMARK_LONG=1, on a quiet machine, asserted: 20 %); over TCP 99 of 100 honest clients are served."""
+    crowd = 5000 if LONG else 500
+    w = waymark({'limits': {'tcp-connections': 1024 if LONG else 128}}, upstream=peers(Fake, answer).port)
+    ask_all(w.port, [Asked('www.example', 'A')], 1)
+
+    def udp():
+        return late(ask_all(w.port, [Asked('www.example', 'A', f'127.0.0.{n % 9 + 3}') for n in range(20000 if LONG else 1000)], 2000))
+
+    def tcp():
+        """One of `honest` asks twice on its connection."""
+        served = 0
+        for n in range(honest):
+            try:
+                with Stream(w.port, source=f'127.3.0.{n % 250 + 1}') as s:
+                    for _ in range(2):
+                        s.send(dns.message.make_query('www.example', 'A'))
+                        served += bool(s.receive().answer)
+            except (OSError, EOFError):
+                pass
+        return served / (2 * honest)
+
+    honest = 500 if LONG else 100
+    alone = min(udp() for _ in range(3))
+    slow = [Process([sys.executable, os.path.join(HERE, 'load.py'), str(w.port), str(network), str(crowd)], f'{w.dir}/slow') for network in (8, 9)]
+    try:
+        wait_for(lambda: w.stats()['tcp_connections'] > 2 * crowd, 'all of the slow connections')
+        among, share_served = min(udp() for _ in range(3)), tcp()
+    finally:
+        for p in slow:
+            p.kill()
+    said = f'p99 {alone * 1e6:.0f} us, among slow connections {among * 1e6:.0f}; served over TCP {share_served:.1%}; {w.stats()["tcp_displaced"]} displaced'
+    print(said)
+    assert share_served >= 0.99, said
+    assert not LONG or among <= alone * 1.2, said

@@ -132,7 +132,8 @@ def test_all_kinds_at_once_and_over_a_restart(nsd, waymark):
                         r'src=127\.0\.0\.1 spt=\d+ proto=UDP app=DNS cnt=1 act=filled outcome=NOERROR reason=rule '
                         r'destinationDnsDomain=_vlmcs\._tcp\.fabrikam\.local cs1Label=rule cs1=merged-domains cs2Label=answer '
                         r'cs2=kms\S+ kms\S+ cs3Label=realDns cs3=nxdomain cn1Label=latencyUs cn1=\d+', cef), cef
-    assert r'destinationDnsDomain=_vlmcs._tcp.x\=y.fabrikam.local' in receivers['udp'].got[filled + 1][4]
+    # Two workers may hand their events to the writer in either order: the other question is found by its name.
+    assert any(r'destinationDnsDomain=_vlmcs._tcp.x\=y.fabrikam.local' in g[4] for g in receivers['udp'].got)
     assert json.loads(receivers['tcp'].got[filled][4]) == w.events()[filled]
     assert receivers['unix'].got[filled][0] == '30'  # daemon
     assert receivers['unix'].got[filled][4].startswith(
@@ -188,7 +189,7 @@ def test_receiver_that_does_not_read_delays_nothing(nsd, waymark):
     assert r.sequences() == all_of(w)
 
 
-def test_file_that_is_moved_and_opened_again_by_a_reload(nsd, waymark):
+def test_file_that_is_moved_is_made_again(nsd, waymark):
     w = waymark(upstream=nsd.port, policy=POLICY, start=False)
     path = f'{w.dir}/audit.json'
     w.settings['audit']['outputs'] = [{'to': f'file:{path}'}]
@@ -198,10 +199,6 @@ def test_file_that_is_moved_and_opened_again_by_a_reload(nsd, waymark):
     w.audit()
     wait_for(lambda: last(w) in numbers(w, path), 'the first file')
     os.rename(path, f'{path}.1')
-    w.find('fabrikam.local')
-    w.audit()
-    wait_for(lambda: last(w) in numbers(w, f'{path}.1'), 'the moved file')
-    w.ctl('reload')
     w.find('fabrikam.local')
     w.audit()
     wait_for(lambda: last(w) in numbers(w, path), 'the new file')

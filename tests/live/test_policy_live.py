@@ -117,7 +117,7 @@ def test_100000_suffixes_come_and_two_thousand_changes_follow(loaded):
     before = used(w)
     done = subprocess.run([TOOL, f'{w.state}/policy', '1', '2000'], capture_output=True, text=True, timeout=300, check=True)
     assert done.stdout.split()[-1] == '2000'
-    assert used(w) < 2 * before, f'{before} bytes before, {used(w)} after 2,000 changes'
+    assert used(w) < before + 12 * 2**20, f'{before} bytes before, {used(w)} after 2,000 changes'  # else 80 MB
     assert w.find('n2000.changed.example') == ['kms.changed.example.:3000']
 
 

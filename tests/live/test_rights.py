@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from conftest import POLICY
+from process import SLOW
 from waymark import program
 
 USER, OTHER = 'games', 'nobody'  # any two users that every machine has
@@ -55,7 +56,50 @@ def test_daemon_gives_root_up(owned):
         fields = dict(line.rstrip('\n').split(':\t', 1) for line in f if ':\t' in line)
     assert set(fields['Uid'].split()) == {str(uid)}
     assert fields['Groups'].split() in ([], [str(pwd.getpwnam(USER).pw_gid)])
-    assert int(fields['CapEff'], 16) == int(fields['CapPrm'], 16) == 0 and fields['NoNewPrivs'].strip() == '1'
+    capabilities = {k: int(fields[k], 16) for k in ('CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb')}
+    assert set(capabilities.values()) == {0}, capabilities
+    assert fields['NoNewPrivs'].strip() == '1'
+    with open(f'/proc/{owned.daemon.pid}/limits') as f:
+        assert [line.split()[4:6] for line in f if line.startswith('Max core file size')] == [['0', '0']]
+    if not SLOW:
+        assert fields['Seccomp'].strip() == '2'  # a filter
+
+
+def test_daemon_that_stays_root_has_no_capabilities(nsd, waymark):
+    w = waymark(upstream=nsd.port)
+    with open(f'/proc/{w.daemon.pid}/status') as f:
+        assert {int(line.split()[1], 16) for line in f if line.startswith('Cap')} == {0}
+
+
+@pytest.fixture
+def foreign(nsd, waymark):
+    """start(words of setpriv): a daemon that is somebody else from its beginning on."""
+    folder = f'/tmp/waymark-bin-{os.getpid()}-d'
+    os.mkdir(folder, 0o755)
+    shutil.copy(program('waymarkd'), folder)
+
+    def start(*words):
+        w = waymark(upstream=nsd.port, start=False)
+        shutil.chown(w.dir, USER)
+        code = 'import os, sys; os.execv(sys.argv[1], sys.argv[1:2] + sys.argv[3:])'  # a shell would be one user again
+        w.before = ['setpriv', *words, '--clear-groups', '/usr/bin/python3', '-c', code, f'{folder}/waymarkd']
+        return w
+    yield start
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize('words', ['--ruid root --euid USER --regid GROUP', '--reuid USER --rgid 0 --egid GROUP'], ids=['user', 'group'])
+def test_daemon_that_could_become_root_again_does_not_start(foreign, words):
+    w = foreign(*words.replace('USER', USER).replace('GROUP', str(pwd.getpwnam(USER).pw_gid)).split()).start(ready=False)
+    assert w.daemon.wait() != 0
+    assert 'error: server.user: the process could become root again; it does not go on so\n' in w.said()
+    w.daemon = None
+
+
+def test_user_of_the_group_root_is_not_root(foreign):
+    """Some containers run each program as a user of its own, of the group root."""
+    w = foreign('--reuid', USER, '--regid', '0').start()
+    assert w.ask('www.contoso.com', 'A').rcode() == 0
 
 
 def test_every_file_has_the_owner_and_mode_of_the_manual(owned):

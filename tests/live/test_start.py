@@ -10,7 +10,7 @@ import time
 import ask
 import pytest
 from conftest import POLICY
-from process import HERE, SLOW, wait_for
+from process import HERE, SLOW, free_port, wait_for
 from upstreams import Silent
 from waymark import program
 
@@ -50,21 +50,29 @@ def test_stop_while_the_servers_are_silent(waymark, peers):
 
 
 @pytest.mark.parametrize('kind', [socket.SOCK_DGRAM, socket.SOCK_STREAM], ids=['UDP', 'TCP'])
-def test_port_in_use_names_who_has_it(waymark, kind):
+def test_port_in_use_is_said_with_the_remedy(waymark, kind):
     w = waymark(upstream=9, start=False)
     with socket.socket(socket.AF_INET, kind) as s:
         s.bind(('127.0.0.1', w.port))
         if kind == socket.SOCK_STREAM:
             s.listen()
         said = refused(w, code=1)
-    assert f'127.0.0.1:{w.port}' in said and 'in use by' in said and f'(pid {os.getpid()})' in said, said
+    assert f'127.0.0.1:{w.port}' in said and 'the port is in use' in said and 'set server.listen' in said, said
 
 
 def test_second_daemon_does_not_share_the_port_in_silence(nsd, waymark):
     first = waymark(upstream=nsd.port)
     second = waymark({'server': {'listen': [f'127.0.0.1:{first.port}']}}, upstream=nsd.port, start=False)
-    assert f'waymarkd (pid {first.daemon.pid})' in refused(second, code=1)
+    assert f'127.0.0.1:{first.port} (UDP): cannot be bound: the port is in use' in refused(second, code=1)
     assert ask.addresses(first.ask('www.contoso.com', 'A')) == ['10.0.0.80']
+
+
+def test_one_address_may_be_a_part_of_another(nsd, waymark):
+    port = free_port()
+    w = waymark({'server': {'listen': [f'0.0.0.0:{port}', f'127.0.0.1:{port}']}}, upstream=nsd.port)
+    w.port = port
+    assert ask.addresses(w.ask('www.contoso.com', 'A')) == ['10.0.0.80']
+    assert ask.addresses(w.tcp('www.contoso.com', 'A')) == ['10.0.0.80']
 
 
 WRONG = {

@@ -373,4 +373,17 @@ def test_discovery_has_an_answer_before_windows_asks_elsewhere(waymark, peers):
     w = waymark(upstream=silent.port, policy=POLICY.replace('    comment: CHG0042 merger', '    when: [missing, failed]'))
     assert w.find('fabrikam.local') == HOSTS
     assert w.stats()['kms_deadline'] == 1
-    assert ask.rcode(w.ask(discovery('unknown.example'))) == 'SERVFAIL'
+    assert ask.rcode(ask.tcp(w.port, discovery('unknown.example'))) == 'SERVFAIL'
+
+
+def test_answer_is_asked_for_again_before_its_end(waymark, peers):
+    """Over 9 s, since what lives shorter than 10 s is not asked for again; over UDP and TCP at the same time."""
+    server = peers(Fake, lambda q, _: reply(q, '10 A 192.0.2.1'))
+    daemons = [(ask.udp, waymark(upstream=server.port)), (ask.tcp, waymark(upstream=server.port))]
+
+    def again():
+        got = [ask.addresses(way(w.port, 'www.example', 'A')) for way, w in daemons]
+        return all(got) and all(w.stats()['prefetched'] > 0 for _, w in daemons)
+
+    wait_for(again, 'a question for nobody')
+    wait_for(lambda: server.count() >= 4, 'that it reaches the server')

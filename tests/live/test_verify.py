@@ -118,6 +118,7 @@ def test_forgotten_client(audited):
     w.audit()
     clients = {c['address']: c['questions'] for c in w.json('audit', 'clients')['clients']}
     assert sorted(clients.values()) == [1, 1, 3] and clients['127.0.0.3'] == clients['127.0.0.4'] == 1
+    assert w.json('audit', 'client', '127.0.0.4')['suffix_details']  # of the others all is kept
     told = w.json('audit', 'verify')
     assert told['broken'] is None and told['forgotten'] == told['forget_records'] == 1
     (record,) = [e for e in w.events() if e['event']['action'] == 'audit-forget']

@@ -15,7 +15,6 @@
 #include <string.h>
 
 #include "policy/change.h"
-#include "policy/text.h"
 
 enum { KEPT = 100, ROUND = 50000 };
 
@@ -44,7 +43,7 @@ static void change(struct store *store, unsigned long n)
              "{suffixes: [n%lu.changed.example], pool: changed, ttl: %lus, comment: \"%lu\"}, "
              "old: {suffixes: [n%lu.changed.example], pool: changed}}\n",
              1000 + n % ROUND, n, 30 + n % ROUND, n, n < KEPT ? n : n - KEPT);
-    check(text, policy_text_read(&p, NULL, text, strlen(text), true, NULL));
+    check(text, policy_text_read(&p, NULL, text, strlen(text), NULL));
     old = p.rules[0];
     old.suffixes = p.rules[1].suffixes;
     check("begin", policy_change_begin(&c, store));

@@ -121,8 +121,11 @@ class Unbound(Resolver):
     package = 'unbound'
     command = ['usr/sbin/unbound', '-d', '-c', '{dir}/unbound.conf']
 
-    def write(self, zones, waymark, rest, anchor=None):
-        text = [f'server:\n interface: 127.0.0.1@{self.port}\n directory: "{self.dir}"\n username: ""\n chroot: ""\n'
+    def write(self, zones, waymark, rest, anchor=None, tls=None):
+        self.tls_port = free_port()
+        over_tls = tls and (f' interface: 127.0.0.1@{self.tls_port}\n tls-port: {self.tls_port}\n'
+                            f' tls-service-pem: "{tls[0]}"\n tls-service-key: "{tls[1]}"\n')
+        text = [f'server:\n interface: 127.0.0.1@{self.port}\n{over_tls or ""} directory: "{self.dir}"\n username: ""\n chroot: ""\n'
                 ' pidfile: ""\n use-syslog: no\n logfile: ""\n do-not-query-localhost: no\n num-threads: 1\n'
                 ' access-control: 127.0.0.0/8 allow\n']
         if anchor:
@@ -188,9 +191,11 @@ class Dnsdist(Resolver):
     package = 'dnsdist'
     command = ['usr/bin/dnsdist', '--supervised', '--disable-syslog', '-C', '{dir}/dnsdist.conf']
 
-    def write(self, zones, waymark, rest, anchor=None):
+    def write(self, zones, waymark, rest, anchor=None, tls=None):
+        self.tls_port = free_port()
+        over_tls = tls and f'addTLSLocal("127.0.0.1:{self.tls_port}", "{tls[0]}", "{tls[1]}")\n'
         names = ', '.join(f'"{z}"' for z in zones)
-        self.put('dnsdist.conf', f'setLocal("127.0.0.1:{self.port}")\nsetSecurityPollSuffix("")\n'
+        self.put('dnsdist.conf', f'setLocal("127.0.0.1:{self.port}")\n{over_tls or ""}setSecurityPollSuffix("")\n'
                  f'newServer{{address="127.0.0.1:{waymark}", pool="waymark"}}:setUp()\n'
                  f'newServer{{address="{AUTHORITY}:{rest}"}}:setUp()\n'
                  f'addAction({{{names}}}, PoolAction("waymark"))\n'
@@ -203,7 +208,10 @@ class Kresd(Resolver):
     command = ['{dir}/kresd', '-n', '-c', '{dir}/kresd.conf', '{dir}']
     action = 'STUB'
 
-    def write(self, zones, waymark, rest, anchor=None):
+    def write(self, zones, waymark, rest, anchor=None, tls=None):
+        self.tls_port = free_port()
+        over_tls = tls and (f'net.listen("127.0.0.1", {self.tls_port}, {{kind = "tls"}})\n'
+                            f'net.tls("{tls[0]}", "{tls[1]}")\n')
         with open(os.path.join(PEERS, self.package, 'usr/sbin/kresd'), 'rb') as f:
             program = f.read()
         (place,) = set(re.findall(rb'/usr/lib/[^/\0]+/knot-resolver', program))
@@ -219,7 +227,7 @@ class Kresd(Resolver):
         trust = ''
         if anchor:
             trust = f'trust_anchors.add(". IN DS {anchor}")\ntrust_anchors.set_insecure({{{names}}})\n'
-        self.put('kresd.conf', f'net.listen("127.0.0.1", {self.port}, {{kind = "dns"}})\ncache.size = 10 * MB\n'
+        self.put('kresd.conf', f'net.listen("127.0.0.1", {self.port}, {{kind = "dns"}})\n{over_tls or ""}cache.size = 10 * MB\n'
                  f'for _, m in ipairs({{"ta_update", "ta_signal_query", "priming", "detect_time_skew"}}) do modules.unload(m) end\n'
                  f'modules.load("hints")\nhints.root({{["ns.invalid."] = "{AUTHORITY}"}})\n{trust}'
                  f'policy.add(policy.suffix(policy.{self.action}("127.0.0.1@{waymark}"), policy.todnames({{{names}}})))\n'
@@ -337,3 +345,108 @@ def reply(query, *records, rcode='NOERROR', soa=False):
         above = name.parent() if name.labels != (b'',) else name
         r.authority.append(dns.rrset.from_text(above, 900, 'IN', 'SOA', 'ns. root. 1 3600 600 86400 900'))
     return r
+
+
+class Streams:
+    """An upstream whose answers over UDP are cut, so that it is asked over TCP, or TLS if it has a context of Python's ssl.
+
+    speak(connection) has each connection in a thread of its own; `connections`, `datagrams` and `refused` (why no TLS came
+    about) are counted, `sessions` are those taken up again.
+    """
+
+    def __init__(self, speak, tls=None, address='127.0.0.1', port=None):
+        self.speak, self.tls, self.address, self.port = speak, tls, address, port or free_port()
+        self.connections, self.datagrams, self.refused, self.sessions, self.open = 0, 0, [], 0, []
+        self.lock = threading.Lock()
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((address, self.port))
+        self.listener = socket.create_server((address, self.port), backlog=64)
+        for f in (self.serve_udp, self.serve_tcp):
+            threading.Thread(target=f, daemon=True).start()
+
+    def serve_udp(self):
+        while True:
+            try:
+                wire, client = self.socket.recvfrom(65535)
+            except OSError:
+                return
+            if client is None or not wire:
+                return
+            self.datagrams += 1
+            r = dns.message.make_response(dns.message.from_wire(wire))
+            r.flags |= dns.flags.TC
+            self.socket.sendto(r.to_wire(), client)
+
+    def serve_tcp(self):
+        while True:
+            try:
+                s, _ = self.listener.accept()
+            except OSError:
+                return
+            with self.lock:
+                self.connections += 1
+            threading.Thread(target=self.serve, args=(s,), daemon=True).start()
+
+    def serve(self, s):
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            if self.tls:
+                s = self.tls.wrap_socket(s, server_side=True)
+                self.sessions += s.session_reused
+            with self.lock:
+                self.open.append(s)
+            with s:
+                self.speak(Connection(s))
+        except OSError as e:
+            self.refused.append(getattr(e, 'reason', None) or str(e))
+
+    def close_all(self):
+        """The server closes its connections, and takes new ones."""
+        with self.lock:
+            for s in self.open:
+                try:
+                    s.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+            self.open = []
+
+    def finish(self):
+        for s in (self.socket, self.listener):
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            s.close()
+        self.close_all()
+
+
+class Connection:
+    """A server's side of a stream."""
+
+    def __init__(self, s):
+        self.socket = s
+
+    def exactly(self, n):
+        got = b''
+        while len(got) < n:
+            more = self.socket.recv(n - len(got))
+            if not more:
+                return b''
+            got += more
+        return got
+
+    def take(self):
+        """The next question, or None: the client has closed. `wire` is how it came."""
+        head = self.exactly(2)
+        if not head:
+            return None
+        self.wire = self.exactly(struct.unpack('!H', head)[0])
+        return dns.message.from_wire(self.wire)
+
+    def give(self, *replies):
+        self.socket.sendall(b''.join(framed(r) for r in replies))
+
+
+def framed(message):
+    wire = message if isinstance(message, bytes) else message.to_wire(max_size=65535)
+    return struct.pack('!H', len(wire)) + wire

@@ -56,7 +56,7 @@ class Waymark:
         self.daemon = None
         base = {
             'server': {'name': 'test', 'listen': [f'127.0.0.1:{self.port}'], 'workers': 2, 'user': '',
-                       'state-dir': self.state, 'run-dir': self.run},
+                       'state-dir': self.state, 'run-dir': self.run, 'seccomp': 'kill'},
             'kms': {'probe-interval': 0},  # the KMS hosts of most tests are nowhere
             'audit': {'commit-interval': '20ms', 'max-rate': 1000000, 'max-rate-client': 1000000},
         }
@@ -137,11 +137,11 @@ class Waymark:
     def json(self, *words, **more):
         return self.ctl(*words, '--json', **more).json()
 
-    def api(self, method, path):
+    def api(self, method, path, patience=PATIENCE):
         """The API without the tool: status code and body."""
-        c = http.client.HTTPConnection('localhost', timeout=PATIENCE)
+        c = http.client.HTTPConnection('localhost', timeout=patience)
         c.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        c.sock.settimeout(PATIENCE)
+        c.sock.settimeout(patience)
         c.sock.connect(f'{self.run}/control.sock')
         c.request(method, path)
         r = c.getresponse()

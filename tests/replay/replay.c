@@ -9,10 +9,11 @@
  * world of its own (tests/unit/resolver/net.h). A command is a line, and the indented
  * lines below belong to it; `#` begins a comment at the start of a line.
  *
- *   settings, policy                from now on, as after a reload; the text is below
+ *   settings [places=N], policy     from now on, as after a reload; the text is below. places: for
+ *                                   flights, instead of 16
  *   wait TIME, clock [back] TIME    time passes; the wall clock is set
  *   generations N, count COUNTER N
- *   state SERVER unknown|up|down [rtt=N] [queries=N] [replies=N] [errors=N] [nxdomain=N]
+ *   state SERVER unknown|up|down [from=IP] [rtt=N] [queries=N] [replies=N] [errors=N] [nxdomain=N]
  *   places N, flights N             flights at most; that there are now
  *   descriptors N|none|any          that there are for tries
  *   sending fails|works             of questions
@@ -21,12 +22,14 @@
  *   ask NAME TYPE [WORD...] [id=N] [times=N [first=N]]    words as in world.h; each `%` in the
  *                                   line is the number of the question
  *   answer RCODE [tc] [aa] [ad] [ede=N] [to=IP] | answer whole    the next answer; records below
- *   answers N RCODE                 the next N, and no more
+ *   answers N RCODE [to=IP]         the next N, and no more
  *   event OUTCOME REASON VERDICT [rule=NAME] [cached], events N, noevent
- *   own NAME TYPE [times=N] [refused], came RCODE [times=N]    a question of our own
+ *   own NAME TYPE [times=N] [refused] [again], came RCODE [times=N]    a question of our own; again:
+ *                                   when it ends another one is asked
  * Servers:
- *   upstream SERVER NAME TYPE [tcp] [do] [cd] [noedns] [cased | nocase] | upstream SERVER whole
- *                                   the next question that was sent (probes, `. NS`, are
+ *   upstream SERVER NAME TYPE [from=IP] [tcp] [do] [cd] [noedns] [cased | nocase]
+ *   upstream SERVER whole
+ *                                   the next question that was sent (probes, `. NS` and the TXT of a loop, are
  *                                   passed over unless named)
  *   tries SERVER N                  all that it was asked and no line has seen: 1 to N questions
  *   asked N                         N questions, to whatever server, and no more
@@ -37,14 +40,15 @@
  *                                   the reply to the last question, to the Nth, or the last for
  *                                   the name; records below; WRONG: id case name type query
  *                                   noquestion header garbage cut; closed: nobody may listen
- *   fail refused|unreachable|reset [try=N]
+ *   return                          it asks us the last question, and gives what we say
+ *   fail refused|unreachable|reset|again [try=N]   again: the connection of several was closed
  *   nothing                         no question and no answer that no line has seen; so at the end
  */
 #include "tests/unit/resolver/net.h"
 
 #include "base/file.h"
 
-enum { FILE_MAX = 1 << 20, BLOCK_MAX = 16384, ASKS = 256, SLOTS = 16 };
+enum { FILE_MAX = 1 << 20, BLOCK_MAX = 16384, ASKS = 1100, SLOTS = 16 };
 
 /* 10.0.0.0/8 is the machine's own network: its clients may ask. */
 static const struct access_rule machine[] = {
@@ -195,7 +199,7 @@ static void run_answer(const struct command *c)
         if (((m.flags & flags[i].bit) != 0) != has(c, flags[i].word))
             BAD("%s is %d", flags[i].word, (m.flags & flags[i].bit) != 0);
     str_init(&s, opt, sizeof opt);
-    add_opt(&s, &m, a->wire, a->len);
+    add_opt(&s, &m, a->wire, a->len, run.net->w->now.wall_ms);
     ede = strstr(opt, "ede=");
     if ((ede != NULL ? atoi(ede + 4) : -1) != option_number(&c->words, "ede", -1))
         BAD("EDNS of the answer is%s", opt);
@@ -220,32 +224,44 @@ static void run_event(const struct command *c)
     assert_string_equal(got, want);
 }
 
-static void on_own(void *context, const struct real *came)
+static bool ask_own(const char *question, const char *then);
+
+/* then: NULL, or what is asked from the callback. */
+static void on_own(void *then, const struct real *came)
 {
-    (void)context;
     run.n_came++;
-    run.came_rcode = came->rcode;
+    run.came_rcode = came->said.rcode;
+    if (then != NULL)
+        ask_own(then, NULL);
+}
+
+static bool ask_own(const char *question, const char *then)
+{
+    struct world *w = run.net->w;
+    struct words s = words_of(question);
+    struct view *v = &run.net->views[run.net->n_views - 1];
+
+    w->view = *v;
+    w->view.users = 0;
+    w->wire_len = question_write(&s, w->wire, sizeof w->wire);
+    assert_int_equal(world_read(w, &s), ANSWER_FORWARD);
+    return forwarder_ask(run.net->f, v, w->q, on_own, (void *)(uintptr_t)then);
 }
 
 static void run_own(const struct command *c)
 {
-    struct world *w = run.net->w;
-    struct words s = words_of(c->line + strlen("own "));
-    struct view *v = &run.net->views[run.net->n_views - 1];
+    const char *then = has(c, "again") ? "again.example. A" : NULL;
 
-    w->view = *v;
-    w->wire_len = question_write(&s, w->wire, sizeof w->wire);
-    for (int n = option_number(&c->words, "times", 1); n > 0; n--) {
-        assert_int_equal(world_read(w, &s), ANSWER_FORWARD);
-        assert_int_equal(forwarder_ask(run.net->f, v, w->q, on_own, NULL), !has(c, "refused"));
-    }
+    for (int n = option_number(&c->words, "times", 1); n > 0; n--)
+        assert_int_equal(ask_own(c->line + strlen("own "), then), !has(c, "refused"));
 }
 
 /* ---- servers ---- */
 
 static bool is_probe(const struct sent *s)
 {
-    return s->m.qname.labels == 0 && s->m.qtype == TYPE_NS;
+    return (s->m.qname.labels == 0 && s->m.qtype == TYPE_NS) ||
+           (s->m.qname.data[0] == LOOP_LABEL && s->m.qtype == TYPE_TXT);
 }
 
 /* The oldest that no line has seen, or NULL. */
@@ -271,8 +287,11 @@ static void take(struct sent *s)
 
 static void run_upstream(const struct command *c)
 {
-    struct sent *s = next_sent(c->words.n > 2 && strcmp(word(c, 2), ".") == 0);
+    bool is_loop = c->words.n > 2 && strncmp(word(c, 2), "loop.", 5) == 0;
+    struct sent *s = next_sent(is_loop || (c->words.n > 2 && strcmp(word(c, 2), ".") == 0));
     struct addr server = address(word(c, 1), 53);
+    const char *from = option_of(&c->words, "from");
+    const struct addr source = address(from != NULL ? from : "::", 0);
     const struct ask *asked = &run.asks[run.n_asks];
     char text[NAME_TEXT], type[TYPE_TEXT];
     struct message m;
@@ -284,6 +303,8 @@ static void run_upstream(const struct command *c)
     take(s);
     if (!addr_same(&server, &s->server))
         BAD("asked was the server %s", addr_print(&s->server, text));
+    if (!addr_same(&source, &s->source))
+        BAD("asked was from %s", addr_print(&s->source, text));
     if (has(c, "whole")) { /* the client's packet, octet by octet but for the ID */
         assert_int_equal(s->len, (--asked)->len);
         assert_memory_equal(s->wire + 2, asked->wire + 2, s->len - 2);
@@ -292,6 +313,11 @@ static void run_upstream(const struct command *c)
     m = s->m;
     type_print(m.qtype, type);
     assert_int_equal(name_parse(&name, word(c, 2)), 0);
+    if (is_loop) {
+        assert_int_equal(m.qname.data[0], LOOP_LABEL);
+        name_parent(&s->m.qname, 1, &m.qname);
+        assert_int_equal(name_parse(&name, word(c, 2)[5] != '\0' ? word(c, 2) + 5 : "."), 0);
+    }
     if (!name_equal_fold(&name, &m.qname) || strcmp(type, word(c, 3)) != 0)
         BAD("asked was %s %s", name_print(&m.qname, text), type);
     for (size_t i = DNS_HEADER; i < (size_t)DNS_HEADER + m.question_len; i++)
@@ -379,12 +405,47 @@ static void run_give(const struct command *c)
     assert_int_equal(net_give(s, out, (ssize_t)w.len), !has(c, "closed"));
 }
 
+static void run_fail(const struct command *c)
+{
+    struct io_peer *peer = choose_try(c)->peer;
+
+    assert_non_null(peer);
+    net_close(&run.net->io, peer);
+    peer->receive(peer, NULL,
+                  has(c, "refused") ? -ECONNREFUSED
+                  : has(c, "reset") ? -ECONNRESET
+                  : has(c, "again") ? -IO_CLOSED
+                                    : -EHOSTUNREACH);
+}
+
+/* The server asks us what it was asked, a name of our own, and gives what we say. */
+static void run_return(const struct command *c)
+{
+    struct sent *s = choose_try(c);
+    const struct client client = {.addr = address("10.0.0.53", 5353)};
+    const struct answered *a = &run.net->answered[run.net->n_answered];
+
+    net_ask(run.net, &client, s->wire, s->len);
+    assert_int_equal(run.net->answers_taken++, run.net->n_answered - 1);
+    assert_true(net_give(s, a->wire, (ssize_t)a->len));
+}
+
 /* ---- the world ---- */
+
+static void begin(int slots)
+{
+    run.net = net_new((unsigned)slots);
+    run.net->w->now.wall_ms = world_cookies_ms = 1795338000000; /* 2026-11-22 09:00 UTC */
+}
 
 static void run_settings(const struct command *c)
 {
     struct settings *s = world_read_settings(c->block);
 
+    if (option_of(&c->words, "places") != NULL) {
+        net_free(run.net);
+        begin(option_number(&c->words, "places", 0));
+    }
     s->machine = machine;
     s->n_machine = ARRAY_LEN(machine);
     net_settings(run.net, s);
@@ -409,10 +470,14 @@ static void run_count(const struct command *c)
 static void run_state(const struct command *c)
 {
     static const char *const names[] = {"unknown", "up", "down"};
-    static const struct upstream_report unknown;
+    static const struct upstream unknown;
     struct addr server = address(word(c, 1), 53);
-    const struct upstream_report *known = forwarder_upstream(run.net->f, &server);
-    const struct upstream_report *r = known != NULL ? known : &unknown;
+    const char *from = option_of(&c->words, "from");
+    struct addr source = address(from != NULL ? from : "::", 0);
+    const struct route route = {
+        .servers = &server, .n_servers = 1, .sources = &source, .n_sources = from != NULL};
+    const struct upstream *known = forwarder_upstream(run.net->f, &route, 0);
+    const struct upstream_report *r = &(known != NULL ? known : &unknown)->report;
     const struct {
         const char *key;
         uint64_t is;
@@ -450,7 +515,8 @@ static bool run_short(const struct command *c)
     int number = c->words.n > 1 ? atoi(word(c, 1)) : 0, n_seen = 0;
     struct net *n = run.net;
     uint64_t *wall_ms = &n->w->now.wall_ms, ms = 0;
-    char rcode[TYPE_TEXT];
+    const char *to = option_of(&c->words, "to");
+    char rcode[TYPE_TEXT], text[ADDR_TEXT];
     const struct ask *asked;
     struct sent *s;
 
@@ -481,8 +547,13 @@ static bool run_short(const struct command *c)
         assert_int_equal(n->n_events - n->events_taken, number);
         n->events_taken = n->n_events;
     } else if (IS("answers")) {
-        for (; n_seen < number; n_seen++)
-            assert_string_equal(rcode_print(next_answer(&asked)->wire[3] & 15, rcode), word(c, 2));
+        for (; n_seen < number; n_seen++) {
+            const struct answered *a = next_answer(&asked);
+
+            assert_string_equal(rcode_print(a->wire[3] & 15, rcode), word(c, 2));
+            if (to != NULL)
+                assert_string_equal(addr_print(&a->client.addr, text), to);
+        }
         assert_int_equal(n->answers_taken, n->n_answered);
     } else if (IS("came")) {
         assert_int_equal(run.n_came, option_number(&c->words, "times", 1));
@@ -507,10 +578,7 @@ static bool run_short(const struct command *c)
     } else if (IS("open") || IS("shut")) {
         assert_int_equal(last_sent(word(c, 1))->peer != NULL, IS("open"));
     } else if (IS("fail")) {
-        assert_true(net_give(choose_try(c), NULL,
-                             has(c, "refused") ? -ECONNREFUSED
-                             : has(c, "reset") ? -ECONNRESET
-                                               : -EHOSTUNREACH));
+        run_fail(c);
     } else if (IS("nothing")) {
         run_nothing();
     } else {
@@ -526,7 +594,7 @@ static const struct {
 } commands[] = {
     {"settings", run_settings}, {"count", run_count}, {"state", run_state}, {"ask", run_ask},
     {"answer", run_answer}, {"event", run_event}, {"own", run_own}, {"upstream", run_upstream},
-    {"different", run_different}, {"give", run_give},
+    {"different", run_different}, {"give", run_give}, {"return", run_return},
 };
 /* clang-format on */
 
@@ -544,8 +612,7 @@ static void play(void **state)
 
     memset(&run, 0, sizeof run);
     run.scenario = *state;
-    run.net = net_new(SLOTS);
-    run.net->w->now.wall_ms = 1795338000000; /* 2026-11-22 09:00 UTC */
+    begin(SLOTS);
     for (at = run.scenario->text; (line = strsep(&at, "\n")) != NULL;) {
         size_t indent = 0, len = 0, i = 0;
 

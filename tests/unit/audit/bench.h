@@ -10,7 +10,7 @@
 #include "audit/writer.h"
 #include "base/str.h"
 #include "tests/unit/scratch.h"
-#include "wire/present.h"
+#include "wire/message.h"
 #include "wire/types.h"
 
 static inline struct name sample_name(const char *text)
@@ -46,8 +46,12 @@ static inline void sample_fill(struct audit_event *e, const char *rule)
     e->rcode = RCODE_NOERROR;
     strcpy(e->rule, rule);
     e->policy_serial = 42;
-    e->n_answer = 1;
-    e->answer[0] = (struct audit_host){sample_name("kms01.contoso.com"), 1688};
+    strcpy(e->answer, "kms01.contoso.com:1688");
+}
+
+static inline void sample_host(char list[AUDIT_HOSTS], const char *host)
+{
+    sprintf(list + strlen(list), "%s%s:1688", *list != '\0' ? " " : "", host);
 }
 
 enum { DAY_MS = 86400000 };

@@ -4,6 +4,7 @@
  */
 #include <poll.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -25,13 +26,12 @@ static int start(pthread_t *thread, void *(*run)(void *), void *arg)
 
 static void begin(struct desk *d)
 {
-    d->o = audit_outputs_new(d->b.dir, start);
-    audit_writer_outputs(d->b.w, d->o);
+    d->o = audit_writer_outputs(d->b.w);
 }
 
 static void set(struct desk *d, const char *to, uint32_t format)
 {
-    audit_outputs_set(d->o, &(struct audit_target){to, format, 16}, to != NULL);
+    audit_outputs_set(d->o, &(struct audit_target){to, format, 16}, to != NULL, start);
     audit_writer_step(d->b.w, d->b.now, true); /* where a new one's cursor comes from */
 }
 
@@ -47,10 +47,7 @@ static void setup(struct desk *d)
 /* As at the daemon's end. */
 static void finish(struct desk *d)
 {
-    audit_writer_step(d->b.w, d->b.now, true);
-    audit_outputs_end(d->o);
     bench_close(&d->b);
-    audit_outputs_free(d->o);
 }
 
 static void restart(struct desk *d)
@@ -77,34 +74,40 @@ static void ask(struct desk *d, const char *client, const char *suffix)
     audit_writer_step(d->b.w, d->b.now, true);
 }
 
-static struct audit_output_report report(struct desk *d)
+static json_t *report(struct desk *d)
 {
-    struct audit_output_report r[AUDIT_OUTPUTS];
+    json_t *list = audit_outputs_report(d->o), *one;
 
-    assert_int_equal(audit_outputs_report(d->o, r), 1);
-    return r[0];
+    assert_int_equal(json_array_size(list), 1);
+    one = json_incref(json_array_get(list, 0));
+    json_decref(list);
+    return one;
 }
 
-static void wait_until(struct desk *d, bool (*is)(const struct audit_output_report *))
+static long long behind(struct desk *d)
 {
-    struct audit_output_report r;
+    json_t *r = report(d);
+    const long long n = json_integer_value(json_object_get(r, "behind"));
 
+    json_decref(r);
+    return n;
+}
+
+/* error: what it has failed with; NULL: it has all. */
+static void wait_until(struct desk *d, const char *error)
+{
     for (int i = 0; i < 3000; i++, poll(NULL, 0, 10)) {
-        r = report(d);
-        if (is(&r))
+        json_t *r = report(d);
+        const json_t *said = json_object_get(r, "error");
+        const bool is_so = error != NULL
+                               ? json_is_string(said) && strcmp(json_string_value(said), error) == 0
+                               : json_is_null(said) && behind(d) == 0;
+
+        json_decref(r);
+        if (is_so)
             return;
     }
     fail();
-}
-
-static bool has_all(const struct audit_output_report *r)
-{
-    return r->behind == 0 && r->error == 0;
-}
-
-static bool has_failed(const struct audit_output_report *r)
-{
-    return r->error != 0;
 }
 
 static const char *lines(const struct desk *d)
@@ -166,7 +169,7 @@ static void is_encoded(void **state)
     else
         bench_push(&d.b, 0, &e);
     audit_writer_step(d.b.w, d.b.now, true);
-    wait_until(&d, has_all);
+    wait_until(&d, NULL);
     assert_string_equal(lines(&d), l->want);
     teardown(&d);
 }
@@ -225,24 +228,66 @@ static void goes_on_after_a_restart(void **state)
     ask(&d, "10.0.0.1", "before.example");
     set(&d, d.to_file, AUDIT_CEF);
     ask(&d, "10.0.0.1", "a.example");
-    wait_until(&d, has_all);
+    wait_until(&d, NULL);
     restart(&d);
     ask(&d, "10.0.0.1", "b.example");
     set(&d, d.to_file, AUDIT_CEF);
     ask(&d, "10.0.0.1", "c.example");
-    wait_until(&d, has_all);
+    wait_until(&d, NULL);
     assert_string_equal(numbers(&d), "2 3 4"); /* it began with the next record */
     set(&d, NULL, 0);
     assert_string_equal(bench_query(&d.b, "SELECT count(*) FROM output"), "0");
     ask(&d, "10.0.0.1", "d.example");
     set(&d, d.to_file, AUDIT_CEF); /* a new one again */
     ask(&d, "10.0.0.1", "e.example");
-    wait_until(&d, has_all);
+    wait_until(&d, NULL);
     assert_string_equal(numbers(&d), "2 3 4 6");
     teardown(&d);
 }
 
-static void file_that_is_moved_is_opened_again(void **state)
+static int no_thread(pthread_t *thread, void *(*run)(void *), void *arg)
+{
+    (void)thread, (void)run, (void)arg;
+    return -EAGAIN;
+}
+
+static void a_thread_that_was_not_had_is_asked_for_again(void **state)
+{
+    struct desk d;
+
+    setup(&d);
+    audit_outputs_set(d.o, &(struct audit_target){d.to_file, AUDIT_CEF, 16}, 1, no_thread);
+    ask(&d, "10.0.0.1", "a.example");
+    wait_until(&d, strerror(EAGAIN));
+    set(&d, d.to_file, AUDIT_CEF);
+    ask(&d, "10.0.0.1", "b.example");
+    wait_until(&d, NULL);
+    assert_string_equal(numbers(&d), "1 2");
+    teardown(&d);
+}
+
+static void what_a_record_says_is_gone(void **state)
+{
+    struct desk d;
+    sqlite3 *db;
+
+    setup(&d);
+    assert_int_equal(mkdir(d.file, 0700), 0); /* so that it waits in the database */
+    set(&d, d.to_file, AUDIT_TEXT_LINE);
+    ask(&d, "10.0.0.1", "a.example");
+    wait_until(&d, strerror(EISDIR));
+    assert_int_equal(sqlite3_open(d.b.file, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "DELETE FROM answer", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    assert_int_equal(rmdir(d.file), 0);
+    wait_until(&d, NULL);
+    ask(&d, "10.0.0.2", "b.example");
+    wait_until(&d, NULL);
+    assert_true(strncmp(lines(&d), "10.0.0.2", 8) == 0);
+    teardown(&d);
+}
+
+static void file_that_is_moved_is_made_again(void **state)
 {
     char moved[160];
     struct desk d;
@@ -251,15 +296,11 @@ static void file_that_is_moved_is_opened_again(void **state)
     snprintf(moved, sizeof moved, "%s.1", d.file);
     set(&d, d.to_file, AUDIT_CEF);
     ask(&d, "10.0.0.1", "a.example");
-    wait_until(&d, has_all);
+    wait_until(&d, NULL);
     assert_int_equal(rename(d.file, moved), 0);
     ask(&d, "10.0.0.1", "b.example");
-    wait_until(&d, has_all);
-    assert_string_equal(numbers(&d), "");
-    set(&d, d.to_file, AUDIT_CEF);
-    ask(&d, "10.0.0.1", "c.example");
-    wait_until(&d, has_all);
-    assert_string_equal(numbers(&d), "3");
+    wait_until(&d, NULL);
+    assert_string_equal(numbers(&d), "2");
     teardown(&d);
 }
 
@@ -273,34 +314,28 @@ static void what_was_removed_before_is_a_gap(void **state)
     setup(&d);
     set(&d, d.to_unix, AUDIT_CEF); /* nobody listens */
     ask(&d, "10.0.0.1", "a.example");
-    wait_until(&d, has_failed);
-    assert_int_equal(report(&d).error, ENOENT);
-    assert_int_equal(report(&d).behind, 1);
+    wait_until(&d, strerror(ENOENT));
+    assert_int_equal(behind(&d), 1);
     d.b.now.mono_ms += 91ull * DAY_MS;
     d.b.now.wall_ms += 91ull * DAY_MS;
     restart(&d);
     audit_writer_step(d.b.w, d.b.now, true); /* removes it; a record says so */
     set(&d, d.to_unix, AUDIT_CEF);
-    wait_until(&d, has_failed);
+    wait_until(&d, strerror(ENOENT));
     strcpy(at.sun_path, d.to_unix + 5);
     assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
-    wait_until(&d, has_all);
+    wait_until(&d, NULL);
     assert_true(recv(fd, got, sizeof got - 1, 0) > 0);
     assert_has(got, "externalId=2 "); /* the next one */
     for (int i = 0; i < 2; i++) {
         audit_writer_step(d.b.w, d.b.now, true);
-        wait_until(&d, has_all);
+        wait_until(&d, NULL);
         assert_string_equal(bench_query(&d.b, "SELECT count(*),sum(count),min(note LIKE 'removed "
                                               "before unix:%') FROM gaps WHERE kind='gap'"),
                             "1 1 1");
     }
     teardown(&d);
     close(fd);
-}
-
-static bool is_too_large(const struct audit_output_report *r)
-{
-    return r->error == EFBIG;
 }
 
 static void no_line_is_torn_by_a_full_disk(void **state)
@@ -316,17 +351,17 @@ static void no_line_is_torn_by_a_full_disk(void **state)
     for (int i = 0; i < 1500; i++)
         bench_push(&d.b, 0, &e);
     audit_writer_step(d.b.w, d.b.now, true);
-    wait_until(&d, has_failed);
+    wait_until(&d, strerror(EISDIR));
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &l), 0);
     l.rlim_cur = 200000;
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &l), 0);
     assert_int_equal(rmdir(d.file), 0);
-    wait_until(&d, is_too_large);
-    assert_int_equal(report(&d).behind, 1500 - 512); /* a batch */
+    wait_until(&d, strerror(EFBIG));
+    assert_int_equal(behind(&d), 1500 - 512); /* a batch */
     assert_int_equal(strlen(lines(&d)) > 0 && lines(&d)[strlen(lines(&d)) - 1] == '\n', 1);
     l.rlim_cur = l.rlim_max;
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &l), 0);
-    wait_until(&d, has_all);
+    wait_until(&d, NULL);
     assert_non_null(strstr(lines(&d), "externalId=1 "));
     assert_null(strstr(strstr(lines(&d), "externalId=600 ") + 1, "externalId=600 "));
     assert_non_null(strstr(lines(&d), "externalId=1500 "));
@@ -334,5 +369,6 @@ static void no_line_is_torn_by_a_full_disk(void **state)
 }
 
 TESTS("audit outputs", ROWS(encoded, is_encoded), TEST(syslog_has_a_head),
-      TEST(goes_on_after_a_restart), TEST(file_that_is_moved_is_opened_again),
+      TEST(goes_on_after_a_restart), TEST(file_that_is_moved_is_made_again),
+      TEST(a_thread_that_was_not_had_is_asked_for_again), TEST(what_a_record_says_is_gone),
       TEST(what_was_removed_before_is_a_gap), TEST(no_line_is_torn_by_a_full_disk))

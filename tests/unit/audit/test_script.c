@@ -11,7 +11,7 @@
  *   commit    restart    ring SIZE    quiet (until pruning ends)    disk SIZE (0: no limit)
  *   limit KEY N    control KIND TEXT    stat NAME N
  *   verify WHOLE FIRST LAST (1: the chain is whole, 0: it is broken)    change STATEMENT (by others; breaks may not fail)
- *   head (remembers the head)    proves N (it is that of record N; 0: of none)
+ *   head (remembers the head)    told (that of a record)    busy N (so many come while it is verified)    proves N (it is that of record N; 0: of none)
  *   forget NAME [SINCE UNTIL] => N    prune BEFORE => N
  *   close, and what then befalls the file:    cut SIZE    nonsense FROM    number AT N
  *   refused WHY (by writer and reader, and left alone)    reads ERRNO
@@ -26,11 +26,14 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "audit/verify.h"
 #include "tests/unit/audit/bench.h"
 
+#define ALSO(x)                                                                                    \
+    " also " x "0 also " x "1 also " x "2 also " x "3 also " x "4 also " x "5 also " x "6 also " x \
+    "7 also " x "8 also " x "9"
 #define Q1 "q 10.0.0.1 "
 #define TEN "1234567890"
+#define LONG " real " TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
 #define MANY Q1 "a.example times 4000; commit; "
 #define MADE Q1 "a.example times 1000; close; "
 #define CHAIN                                                                                      \
@@ -157,6 +160,31 @@ static const struct script {
      "pass 400d; q 10.0.0.9 c.example; commit; quiet; expect group_concat(address),(SELECT count(*) FROM suffixes),"
      "(SELECT count(*) FROM hours),(SELECT count(*) FROM client_suffix) FROM clients => 10.0.0.9 1 1 1;"
      "expect sum(value) FROM meta => 903"},
+    {"a clock that is a year ahead for less than a day removes nothing",
+     Q1 "a.example; commit; quiet; clock ahead 365d; pass 2h;" Q1 "b.example; commit; quiet; pass 21h; quiet; clock back 365d;"
+     "pass 2h;" Q1 "c.example; commit; quiet; stat pruned 0; ? count(*) FROM suffixes => 3"},
+    {"a clock that stays ahead has its way after a day",
+     Q1 "a.example; commit; quiet; clock ahead 500d; quiet;" Q1 "b.example; commit; pass 23h; quiet; stat pruned 0; pass 2h; quiet;"
+     "? count(*) FROM suffixes WHERE suffix='a.example' => 0; ? count(*) FROM events WHERE suffix='a.example' => 0;"
+     "? count(*) FROM events WHERE suffix='b.example' => 1"},
+    {"a start with a clock that is a year ahead removes nothing for a day",
+     Q1 "a.example; commit; clock ahead 365d; restart; quiet; pass 23h; quiet; stat pruned 0; pass 2h; quiet;"
+     "? count(*) FROM events WHERE kind='event' => 0"},
+    {"a clock that went a year ahead is still doubted after a restart within a day",
+     Q1 "a.example; commit; pass 3h; quiet; clock ahead 365d; pass 1m;" Q1 "b.example; commit; pass 20h; quiet; restart; quiet;"
+     "stat pruned 0; pass 23h; quiet; stat pruned 0; clock back 365d; restart; quiet; pass 2d; quiet; stat pruned 0;"
+     "? group_concat(suffix) FROM events WHERE kind='event' => a.example,b.example"},
+    {"a day with few records is no clock that went ahead", "limit retention 144000000;"
+     Q1 "a.example; commit; pass 10h;" Q1 "b.example; commit; pass 25h;" Q1 "c.example; commit; quiet; stat pruned 0; restart; pass 23h;"
+     "quiet; expect group_concat(suffix) FROM events WHERE kind='event' => c.example"},
+    {"a clock ahead by less than a day is believed", "limit retention 7200000;" Q1 "a.example; commit; clock ahead 23h; restart; quiet; stat pruned 1"},
+    {"who removes by hand is not asked to wait", Q1 "a.example; commit; clock ahead 365d; quiet; prune 1700000003600 => 1"},
+    {"what has a time ahead of the clock goes with what came next",
+     Q1 "a.example; commit; clock ahead 500d;" Q1 "b.example; commit; clock back 500d; pass 1m;" Q1 "c.example; commit; pass 89d; quiet; stat pruned 0;"
+     "pass 2d; quiet; ? count(*) FROM events WHERE kind='event' => 0"},
+    {"what has a time ahead of the clock stays while what came next is young",
+     "limit retention 259200000;" Q1 "a.example; commit; clock ahead 500d;" Q1 "b.example; commit; clock back 500d; pass 71h;"
+     Q1 "c.example; commit; pass 2h; quiet; ? group_concat(suffix) FROM events => b.example,c.example"},
     {"what an event names stays, however old",
      "limit retention 77760000000;" Q1 "a.example; commit; pass 500d; q 10.0.0.2 b.example; commit; quiet;"
      "? group_concat(address||suffix||outcome) FROM events => 10.0.0.1a.examplemissing,10.0.0.2b.examplemissing;"
@@ -207,6 +235,10 @@ static const struct script {
      "q 2001:db8::1 a.example; commit; verify 1 1 4"},
     {"a chain over more clients than there are rows in memory",
      "ring 33554432; limit clients 100000;" Q1 "a.example times 66000; q 10.0.0.7 b.example filled r; commit; verify 1 1 66001"},
+    {"an event of many hosts, when as many rows are in memory as there may be",
+     "ring 33554432; limit clients 100000;" Q1 "a.example times 65533; q 10.9.9.9 a.example filled r"
+     ALSO("a") ALSO("b") ALSO("c") ALSO("d") ALSO("e") ALSO("f") ALSO("g") ALSO("h") ALSO("i") ALSO("j") ALSO("k") ALSO("l")
+     "; commit; verify 1 1 65534; expect count(*) FROM targets => 121"},
     {"a chain over a commit that failed",
      Q1 "a.example; commit; disk 65536;" Q1 "a.example again 3000; steps 4s; disk 0; steps 1s; verify 1 1 3001"},
     {"a chain of which the beginning was removed", Q1 "a.example times 900; commit; pass 2d;" Q1 "b.example; commit;"
@@ -220,6 +252,10 @@ static const struct script {
     {"the head is told once an hour, if something came", "pass 1m;" Q1 "a.example; commit; pass 59m; commit;"
      "expect count(*) FROM event => 1; pass 1m; steps 200ms; ? kind,length(note),substr(note,65) FROM events WHERE sequence=2"
      " => head 79  up to record 1; pass 10h; steps 200ms; expect count(*) FROM event => 2"},
+    {"the head that is told is that behind its record", Q1 "a.example; commit; pass 1h;" Q1 "b.example;" Q1 "c.example; commit;"
+     "told; proves 3; restart;" Q1 "d.example; commit; proves 3"},
+    {"what is recorded while the chain is made anew is no problem", Q1 "a.example; commit;" Q1 "a.example; commit;"
+     "busy 1500; verify 1 1 2; verify 1 1 1502"},
     {"who else writes is noticed", Q1 "a.example; commit;" Q1 "a.example; commit;"
      "change UPDATE client SET name='x',salt=NULL;" Q1 "a.example; commit;"
      "expect group_concat(name||questions) FROM client => x2,10.0.0.11; verify 1 1 3"},
@@ -264,6 +300,8 @@ static const struct script {
     {"a change is found: an answer", CHAIN "change UPDATE answer SET answer='evil.example:1688' WHERE id=3; verify 0 1 5"},
     {"a change is found: NULL for an empty text", CHAIN "change UPDATE answer SET unapproved=NULL WHERE id=3; verify 0 1 5"},
     {"a change is found: an answer that is gone", CHAIN "change DELETE FROM answer WHERE id=1; verify 0 1 5"},
+    {"a change is found: in a text of more than 512 octets", Q1 "a.example" LONG LONG LONG "; commit; verify 1 1 1;"
+     "change UPDATE answer SET real_hosts=replace(real_hosts,'0:1688','1:1688'); verify 0 1 1"},
     {"a change is found: a note", CHAIN "change UPDATE answer SET note='y' WHERE id=4; verify 0 1 5"},
     {"a change is found: a record that is gone", CHAIN "change DELETE FROM event WHERE id=3; verify 0 1 5"},
     {"a change is found: the first", CHAIN "change DELETE FROM event WHERE id=1; verify 0 1 5"},
@@ -274,13 +312,24 @@ static const struct script {
     {"a change is found: two that changed places", CHAIN "change UPDATE event SET id=9 WHERE id=2; change UPDATE event SET id=2 WHERE id=3; change UPDATE event SET id=3 WHERE id=9; verify 0 1 5"},
     {"a change is found: a segment", CHAIN "change DELETE FROM chain WHERE id=1; verify 0 1 5"},
     {"a change is found: the head before a segment", CHAIN "change UPDATE chain SET before=zeroblob(32) WHERE id=5; verify 0 1 5"},
+    {"a change is found: a segment ends before it begins", CHAIN "change UPDATE chain SET last=id-1 WHERE id=5; verify 0 1 5"},
+    {"a change is found: a segment without an end", CHAIN "change UPDATE chain SET last=9223372036854775807 WHERE id=5; verify 0 1 5"},
     {"a change is found: a head", CHAIN "change UPDATE chain SET head=zeroblob(32) WHERE id=1; verify 0 1 5"},
+    {"a change is found: a head that is cut", CHAIN "change UPDATE chain SET head='' WHERE id=1; verify 0 1 5"},
+    {"a change is found: the head before a segment is cut", CHAIN "change UPDATE chain SET before='' WHERE id=5; verify 0 1 5"},
+    {"a change is found: a segment that is whole but does not follow the one before", Q1 "a.example; commit;"
+     "change INSERT INTO blind SELECT 99,head FROM chain; change UPDATE chain SET head=zeroblob(32);" Q1 "b.example; commit;"
+     "change UPDATE chain SET head=(SELECT digest FROM blind) WHERE id=1; verify 0 1 2"},
     {"a change is found: what stands for a client", CHAIN "change INSERT INTO blind VALUES(3,zeroblob(16)); verify 0 1 5"},
+    {"after a change of heads and digests records are written all the same",
+     CHAIN "change UPDATE chain SET head=''; change UPDATE client SET digest='';" Q1 "a.example; commit; expect count(*) FROM event => 6;"
+     "change UPDATE chain SET head='x'; change UPDATE client SET digest='x';" Q1 "a.example; restart;"
+     "expect count(*) FROM event => 7; verify 0 1 7"},
     {"cut within its head", MADE "cut 60; refused damaged"},
     {"its last page lost", MADE "cut 61440; refused damaged"},
     {"another file", MADE "nonsense 0; refused damaged"},
     {"its tables overwritten", MADE "nonsense 100; refused damaged"},
-    {"a newer format", MADE "number 60 4; refused newer"},
+    {"a newer format", MADE "number 60 5; refused newer"},
     {"an older format", MADE "number 60 2; refused older"},
     {"a database of something else", MADE "number 68 77; refused something else"},
     {"an empty file becomes a new one",
@@ -336,14 +385,16 @@ static void ask(struct bench *b, char *at)
             strcpy(e.would_rule, next(&at));
             e.would = OUTCOME_REPLACED;
         } else if (IS("real") || IS("real!")) {
+            const char *host = next(&at);
+
             e.verdict = VERDICT_PRESENT;
-            e.real[e.n_real++] = (struct audit_host){sample_name(next(&at)), 1688};
+            sample_host(e.real, host);
             if (word[4] == '!')
-                e.unapproved[e.n_unapproved++] = e.real[e.n_real - 1];
+                sample_host(e.unapproved, host);
         } else if (IS("by")) {
             assert_int_equal(addr_parse(&e.server, next(&at), 0), 0);
         } else if (IS("also")) {
-            e.answer[e.n_answer++] = (struct audit_host){sample_name(next(&at)), 1688};
+            sample_host(e.answer, next(&at));
         } else if (IS("type")) {
             assert_int_equal(type_parse(&e.qtype, next(&at)), 0);
         } else if (IS("update")) {
@@ -480,13 +531,12 @@ static void refused(struct bench *b, const char *why)
 {
     struct stat before, after;
     struct audit_store *r;
-    struct diags d;
+    struct diags d = {0};
 
     assert_int_equal(stat(b->dir, &before), 0);
     assert_int_equal(before.st_mode & 0777, 0750); /* whatever the umask */
     assert_int_equal(stat(b->file, &before), 0);
     assert_int_equal(before.st_mode & 0777, 0640);
-    diags_init(&d);
     assert_int_equal(audit_writer_open(&b->w, b->dir, "dns1", &b->limits, NULL, 0, &d), -EBADMSG);
     assert_int_equal(d.n, 1);
     assert_has(d.list[0], why);
@@ -511,6 +561,20 @@ static void change(const struct bench *b, const char *sql)
 }
 
 static uint8_t head[CHAIN_HEAD];
+static uint64_t busy; /* questions that come while it is verified */
+
+static void meanwhile(const void *context, size_t done, size_t all)
+{
+    struct bench *b = (void *)(uintptr_t)context;
+    char text[64];
+
+    if (done < all || busy == 0)
+        return;
+    snprintf(text, sizeof text, "10.0.0.1 a.example times %llu", (unsigned long long)busy);
+    busy = 0;
+    ask(b, text);
+    commit(b);
+}
 
 static struct audit_verified verify(const struct bench *b)
 {
@@ -518,7 +582,7 @@ static struct audit_verified verify(const struct bench *b)
     struct audit_store *r;
 
     assert_int_equal(audit_store_open(&r, b->dir, 0, NULL), 0);
-    assert_int_equal(audit_verify(r, head, NULL, NULL, &v), 0);
+    assert_int_equal(audit_verify(r, head, busy > 0 ? meanwhile : NULL, b, &v), 0);
     audit_store_close(r);
     return v;
 }
@@ -561,6 +625,9 @@ static void run(struct bench *b, char *at)
         audit_writer_control(b->w, (enum audit_kind)str_index(audit_kind_names, word), b->now, at);
     } else if (IS("pass")) {
         pass(b, span(&at));
+    } else if (IS("clock")) { /* the wall clock is moved */
+        word = next(&at);
+        b->now.wall_ms += strcmp(word, "back") == 0 ? -span(&at) : span(&at);
     } else if (IS("steps")) {
         uint64_t ms = span(&at), slow_ms = span(&at);
 
@@ -585,6 +652,13 @@ static void run(struct bench *b, char *at)
         struct audit_verified v = verify(b);
 
         memcpy(head, v.head, sizeof head);
+    } else if (IS("told")) {
+        const char *hex = bench_query(b, "SELECT note FROM events WHERE kind='head'");
+
+        for (size_t i = 0; i < sizeof head; i++)
+            sscanf(hex + 2 * i, "%2hhx", &head[i]);
+    } else if (IS("busy")) {
+        busy = number(&at);
     } else if (IS("proves")) {
         assert_int_equal(verify(b).found, number(&at));
     } else if (IS("change")) {
@@ -704,5 +778,34 @@ static void query_without_end_is_ended(void **state)
     bench_end(&b);
 }
 
+/* While the first of four segments is told, the next two are removed, as by retention. */
+static void remove_two(const void *bench, size_t done, size_t all)
+{
+    (void)all;
+    if (done == 0)
+        change(bench, "DELETE FROM event WHERE id<4");
+}
+
+static void chain_is_whole_while_it_is_cut(void **state)
+{
+    struct audit_verified v;
+    struct audit_store *r;
+    struct bench b;
+
+    bench_start(&b);
+    for (int i = 0; i < 4; i++) {
+        run(&b, (char[]){"q 10.0.0.1 a.example"});
+        run(&b, (char[]){"restart"});
+    }
+    assert_string_equal(bench_query(&b, "SELECT count(*) FROM chain"), "4");
+    assert_int_equal(audit_store_open(&r, b.dir, 0, NULL), 0);
+    assert_int_equal(audit_verify(r, NULL, remove_two, &b, &v), 0);
+    audit_store_close(r);
+    assert_string_equal(v.broken, "");
+    assert_int_equal(v.first, 4);
+    assert_int_equal(v.last, 4);
+    bench_end(&b);
+}
+
 TESTS("audit scripts", ROWS(scripts, check_script), TEST(killed_100_times),
-      TEST(query_without_end_is_ended))
+      TEST(query_without_end_is_ended), TEST(chain_is_whole_while_it_is_cut))

@@ -67,22 +67,28 @@ static void parse(void **state)
     }
 }
 
-enum { V4 = 8 };
+enum { V4 = 16, INSIDE = 8 };
 
 static const struct class_row {
     const char *texts;
-    unsigned want; /* enum addr_kind, V4 */
+    unsigned want; /* enum addr_kind, V4; INSIDE: ADDR_INSIDE */
 } class_rows[] = {
-    {"0.0.0.0", V4 | ADDR_ANY},
-    {"::", ADDR_ANY},
-    {"127.0.0.1|127.255.255.255", V4 | ADDR_LOOPBACK | ADDR_PRIVATE},
-    {"::1", ADDR_LOOPBACK | ADDR_PRIVATE},
+    {"0.0.0.0", V4 | ADDR_ANY | INSIDE},
+    {"::", ADDR_ANY | INSIDE},
+    {"127.0.0.1|127.255.255.255", V4 | ADDR_LOOPBACK | ADDR_PRIVATE | INSIDE},
+    {"::1", ADDR_LOOPBACK | ADDR_PRIVATE | INSIDE},
     {"10.0.0.0|10.255.255.255|172.16.0.0|172.31.255.255|192.168.0.0|169.254.0.1|100.64.0.0|"
-     "100.127.255.255",
-     V4 | ADDR_PRIVATE},
-    {"fc00::1|fdff::1|fe80::1|febf::1", ADDR_PRIVATE},
-    {"128.0.0.0|172.15.255.255|172.32.0.0|100.63.255.255|100.128.0.0|8.8.8.8", V4},
-    {"fbff::1|fe00::1|fec0::1|2001:db8::1", 0},
+     "100.127.255.255|::ffff:10.0.0.1",
+     V4 | ADDR_PRIVATE | INSIDE},
+    {"fc00::1|fdff::1|fe80::1|febf::1", ADDR_PRIVATE | INSIDE},
+    {"0.0.0.1|0.255.255.255", V4 | INSIDE},
+    {"fec0::1|feff::1|64:ff9b:1::|64:ff9b:1:ffff::808:808", INSIDE},
+    {"64:ff9b::10.0.0.1|64:ff9b::|64:ff9b::127.0.0.1|64:ff9b::0.1.2.3", INSIDE},
+    {"::10.0.0.1|::2|::192.168.0.1|::ffff:0:10.0.0.1|2002:a00:1::1|2002:c0a8:101::", INSIDE},
+    {"128.0.0.0|172.15.255.255|172.32.0.0|100.63.255.255|100.128.0.0|8.8.8.8|1.0.0.0", V4},
+    {"64:ff9b::8.8.8.8|64:ff9b::1:a00:1|64:ff9a:1::|64:ff9b:2::|::8.8.8.8|::1:a00:1", 0},
+    {"::ffff:0:8.8.8.8|::fffe:0:10.0.0.1|2002:808:808::|2002:808:808::10.0.0.1|2003:a00:1::1", 0},
+    {"fbff::1|fe00::1|fe7f::1|ff00::1|2001:db8::1", 0},
 };
 
 static void classes(void **state)
@@ -96,6 +102,7 @@ static void classes(void **state)
 
         for (unsigned kind = ADDR_ANY; kind <= ADDR_PRIVATE; kind *= 2)
             is |= addr_is(&a, kind) ? kind : 0;
+        is |= addr_is(&a, ADDR_INSIDE) ? INSIDE : 0;
         if (is != r->want)
             fail_msg("%s: %u", text, is);
     }
@@ -118,7 +125,7 @@ static const struct prefix_row {
     {"2001:db8:8000::/33", "2001:db8:8000::/33",
      "2001:db8:8000::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", "2001:db8::"},
     {"2001:db8::1", "2001:db8::1/128", "2001:db8::1", "2001:db8::1", "2001:db8::2"},
-    {"::/0", "::/0", "::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"},
+    {"::/0", "::/0", "::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "10.0.0.1|0.0.0.0"},
     {"10.0.0.1/8|10.20.32.0/18|2001:db8::1/64", .rc = -ERANGE},
     {"10.0.0.0/33|2001:db8::/129|10.0.0.0/255.0.0.0|/8|10.0.0.0:53|10.0.0/8|fe80::1%lo||1111111111"
      "11111111111111111111111111111111111111111111111111111111111111111111",
@@ -130,7 +137,8 @@ static void prefixes(void **state)
     const struct prefix_row *r = *state;
     char out[PREFIX_TEXT], *rest = strdupa(r->texts), *text;
     const char *why;
-    struct prefix p;
+    struct prefix p = {.len = 128}, list[2];
+    struct addr a;
 
     while ((text = strsep(&rest, "|")) != NULL) {
         why = prefix_parse(&p, text);
@@ -139,12 +147,17 @@ static void prefixes(void **state)
         if (r->rc == 0)
             assert_string_equal(prefix_print(&p, out), r->print);
     }
-    if (r->rc == 0)
-        assert_true(prefix_contains(&p, addr_of(r->first).ip) &&
-                    prefix_contains(&p, addr_of(r->last).ip));
+    list[1] = p;
+    assert_null(prefix_parse(&list[0], "198.51.100.0/24"));
+    a = addr_of(r->rc == 0 ? r->first : "198.51.100.1");
+    assert_true(prefix_any(list, 2, &a) && !prefix_any(list, 0, &a));
+    a = addr_of(r->rc == 0 ? r->last : "198.51.100.255");
+    assert_true(prefix_any(list, 2, &a));
     rest = r->outside != NULL ? strdupa(r->outside) : NULL;
-    while ((text = strsep(&rest, "|")) != NULL)
-        assert_false(prefix_contains(&p, addr_of(text).ip));
+    while ((text = strsep(&rest, "|")) != NULL) {
+        a = addr_of(text);
+        assert_false(prefix_any(list, 2, &a));
+    }
 }
 
 static void sameness(void **state)

@@ -78,10 +78,9 @@ static int become(const struct user_row *r, const char *path)
 {
     const struct user_dir dirs[] = {{"x", path}, {NULL, NULL}};
     struct stat st;
-    struct diags d;
+    struct diags d = {0};
     int rc;
 
-    diags_init(&d);
     umask(077); /* what is made has its mode all the same */
     if (r->as != 0 && setresuid(r->as, r->as, r->as) != 0)
         return 1;

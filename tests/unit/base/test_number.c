@@ -4,7 +4,7 @@
  */
 #include <time.h>
 
-#include "base/number.h"
+#include "base/str.h"
 #include "tests/unit/rows.h"
 
 #define S(n) ((uint64_t)(n)*1000)

@@ -3,7 +3,9 @@
  * test_cache.c -- what goes in comes out: the right entry, as old as it is,
  * or nothing. Most of it is lines of text:
  *
- *   put KEY FROM-TO     entries with these numbers; a # in the key is the number
+ *   put KEY FROM-TO     entries with these numbers; a # in the key is the number; of a key with
+ *                       +no and +nx NODATA and NXDOMAIN
+ *   add KEY NUMBER      the same as from an earlier time: it is kept, or the next says `not added`
  *   get KEY FROM-TO     each is there with its number
  *   gone KEY FROM-TO    none is
  *   use KEY FROM-TO     each is put and asked for a few times
@@ -11,6 +13,7 @@
  *   ttl KEY = TTL       "expired TTL", or of an entry that is alive
  *   flush NAME = N, below NAME = N, all = N    so many go
  *   each NAME TYPE = SUM TTL    of the numbers of all that is found; "*": any
+ *   used * TYPE = SUM TTL, unused * TYPE = SUM TTL    of those alone
  *   COUNTER = N
  *   twins               from now on all keys have one hash
  */
@@ -18,7 +21,6 @@
 
 #include "base/str.h"
 #include "cache/cache.h"
-#include "wire/present.h"
 #include "wire/reply.h"
 #include "tests/unit/rows.h"
 
@@ -74,9 +76,10 @@ static struct cache_key key_of(const char *pattern, unsigned number)
 static const struct cache_facts facts = {.stored_ms = START, .expires_ms = START + TTL * 1000};
 
 /* A reply with an address, which is the number. */
-static void put(const char *pattern, unsigned number)
+static bool put(const char *pattern, unsigned number, bool add)
 {
     struct cache_key k = key_of(pattern, number);
+    struct cache_facts f = facts;
     const struct message m = {.qname = *k.name, .qtype = TYPE_A, .qclass = CLASS_IN};
     uint8_t image[512];
     struct writer w = writer_make(image, sizeof image);
@@ -84,7 +87,13 @@ static void put(const char *pattern, unsigned number)
     image_begin(&w, &m, RCODE_NOERROR);
     image_record(&w, SECTION_ANSWER, DNS_HEADER, TYPE_A, TTL, 4);
     writer_u32(&w, number);
-    assert_int_equal(cache_put(c, &k, &facts, image, w.len, NULL, 0), 0);
+    f.verdict = strstr(pattern, "+no") != NULL   ? VERDICT_NODATA
+                : strstr(pattern, "+nx") != NULL ? VERDICT_NXDOMAIN
+                                                 : VERDICT_PRESENT;
+    if (add)
+        return cache_add(c, &k, &f, image, w.len);
+    cache_put(c, &k, &f, image, w.len, NULL, 0);
+    return true;
 }
 
 /* The number, and what is left of its TTL; or MISS. */
@@ -97,7 +106,7 @@ static int get(const char *pattern, unsigned number, uint32_t *ttl, bool *expire
     size_t len;
 
     cache_prefetch(c, &k);
-    result = cache_get(c, &k, now_ms, image, sizeof image, &len, &f, NULL, NULL);
+    result = cache_get(c, &k, now_ms, image, sizeof image, &len, &f);
     if (result == CACHE_MISS)
         return MISS;
     *expired = result == CACHE_EXPIRED;
@@ -114,27 +123,27 @@ static void content(uint8_t *out, size_t len, uint64_t seed)
     }
 }
 
-static int put_sized(const struct cache_key *k, size_t len, uint64_t seed)
+static void put_sized(const struct cache_key *k, size_t len, uint64_t seed)
 {
     uint8_t bytes[DNS_MAX_MESSAGE + 1];
 
     content(bytes, len, seed);
-    return cache_put(c, k, &facts, bytes, len, &seed, sizeof seed);
+    cache_put(c, k, &facts, bytes, len, &seed, sizeof seed);
 }
 
 /* The number that was put, whose octets are those of the image; or MISS. */
 static int get_sized(const struct cache_key *k)
 {
     struct cache_facts f;
-    uint8_t got[DNS_MAX_MESSAGE], want[DNS_MAX_MESSAGE];
-    size_t len, note_len = sizeof(uint64_t);
     uint64_t seed;
+    uint8_t got[sizeof seed + DNS_MAX_MESSAGE], want[DNS_MAX_MESSAGE];
+    size_t len;
 
-    if (cache_get(c, k, START, got, sizeof got, &len, &f, &seed, &note_len) == CACHE_MISS)
+    if (cache_get(c, k, START, got, sizeof got, &len, &f) == CACHE_MISS)
         return MISS;
-    assert_int_equal(note_len, sizeof seed);
-    content(want, len, seed);
-    assert_memory_equal(got, want, len);
+    memcpy(&seed, got, sizeof seed);
+    content(want, len - sizeof seed, seed);
+    assert_memory_equal(got + sizeof seed, want, len - sizeof seed);
     return (int)seed;
 }
 
@@ -144,6 +153,7 @@ static struct cache_stats stats(void)
 
     cache_stats(c, &s);
     assert_int_equal(s.inserts - s.replaced - s.evicted - s.flushed, s.entries);
+    assert_true((s.entries == 0) == (s.bytes == 0));
     return s;
 }
 
@@ -155,7 +165,8 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    cache_free(c);
+    if (c != NULL)
+        cache_free(c);
     c = NULL;
     now_ms = START;
     twins = false;
@@ -164,11 +175,11 @@ static int tear_down(void **state)
 
 struct seen {
     const struct name *name; /* NULL: any */
-    unsigned n, sum;
+    unsigned n, sum, most;
     uint32_t ttl;
 };
 
-static void see(void *context, const struct cache_key *k, const struct cache_facts *f,
+static bool see(void *context, const struct cache_key *k, const struct cache_facts *f,
                 const uint8_t *image, size_t len)
 {
     struct seen *seen = context;
@@ -180,11 +191,16 @@ static void see(void *context, const struct cache_key *k, const struct cache_fac
     seen->n++;
     seen->sum += bytes_u32(image + len - 4);
     seen->ttl = bytes_u32(image + len - 10);
+    return seen->n != seen->most;
 }
 
-static const char *const counters[] = {"hits",     "misses",  "expired", "inserts",
-                                       "replaced", "evicted", "refused", "flushed",
-                                       "entries",  "bytes",   "size",    NULL};
+static const char *const counters[] = {
+#define X(name) #name,
+    CACHE_STATS(X)
+#undef X
+        NULL};
+
+static const char *const walks[] = {"each", "used", "unused", NULL}; /* by enum cache_use */
 
 /* What is seen, for the words before the "=". */
 static void look(const char *verb, const char *key, const char *type, char *out, size_t size)
@@ -200,8 +216,11 @@ static void look(const char *verb, const char *key, const char *type, char *out,
     } else if (strcmp(verb, "ttl") == 0) {
         get(key, 0, &seen.ttl, &expired);
         snprintf(out, size, "%s%u", expired ? "expired " : "", seen.ttl);
-    } else if (strcmp(verb, "each") == 0) {
-        cache_each(c, name, (uint16_t)atoi(type), now_ms, see, &seen);
+    } else if (str_index(walks, verb) >= 0) {
+        const struct cache_select select = {
+            .name = name, .type = (uint16_t)atoi(type), .use = (unsigned)str_index(walks, verb)};
+
+        cache_each(c, &select, now_ms, see, &seen);
         snprintf(out, size, "%u %u", seen.sum, seen.ttl);
     } else {
         snprintf(out, size, "%zu", cache_flush(c, name, verb[0] == 'b'));
@@ -228,9 +247,14 @@ static void run_line(char *line)
             fail_msg("%s: %s, not %s", verb, got, want + 3);
     } else {
         for (int n = atoi(strsep(&rest, "-")), to = rest != NULL ? atoi(rest) : n; n <= to; n++) {
+            bool is_old = verb[0] == 'a' || verb[0] == 'n';
+
             if (verb[0] != 'g')
-                put(key, (unsigned)n);
-            for (int times = verb[0] == 'p' ? 0 : verb[0] == 'g' ? 1 : 5; times > 0; times--)
+                assert_true(put(key, (unsigned)n, is_old) == (verb[0] != 'n'));
+            for (int times = verb[0] == 'p' || is_old ? 0
+                             : verb[0] == 'g'         ? 1
+                                                      : 5;
+                 times > 0; times--)
                 assert_int_equal(get(key, (unsigned)n, &ttl, &expired), verb[1] == 'o' ? MISS : n);
         }
     }
@@ -241,11 +265,11 @@ static const struct script {
 } scripts[] = {
     {"miss, hit, replace", "gone www.example 1\nput www.example 1\nget www.example 1\n"
                            "put www.example 2\nget www.example 2\nentries = 1\ninserts = 2\n"
-                           "replaced = 1\nhits = 2\nmisses = 1\nsize = 1048576\n"},
+                           "replaced = 1\nlookups_hit = 2\nlookups_missed = 1\nsize = 1048576\n"},
     {"an answer becomes older, and an expired one has its TTL as stored",
      "put x.y 1\nttl x.y = 300\nat 999\nttl x.y = 300\nat 1000\nttl x.y = 299\n"
      "at 150000\nttl x.y = 150\nat 299999\nttl x.y = 1\nat 300000\nttl x.y = expired 300\n"
-     "at 86400000\nttl x.y = expired 300\nexpired = 2\n"
+     "at 86400000\nttl x.y = expired 300\nlookups_expired = 2\n"
      "at -5\nttl x.y = 300\n" /* a clock read earlier by another thread */},
     {"a decision does not", "put x.y+decision 1\nat 150000\nttl x.y+decision = 300\n"},
     /* Names of one hash: the bucket has eight ways. Of those that nobody has used the oldest
@@ -273,6 +297,30 @@ static const struct script {
              "put www2.example 8\nput www.example+decision 16\nat 10000\n"
              "each www.example 0 = 7 290\neach www.example 1 = 3 290\n"
              "each www.example 28 = 0 0\nat 300000\neach www.example 15 = 4 300\n"},
+    {"each: used, unused",
+     "put a.example 1\nput b.example 2\nput b.example+decision 2\nput c.example+mx 4\n"
+     "get b.example 2\nget c.example+mx 4\nget b.example+decision 2\n"
+     "used * 0 = 6 300\nunused * 0 = 1 300\nused * 1 = 2 300\nunused * 1 = 1 300\n"},
+    {"an older answer takes no place from a newer one",
+     "add x.y 1\nget x.y 1\nnot-added x.y 2\nget x.y 1\nput x.y 3\nnot-added x.y 4\nget x.y 3\n"
+     "add x.y+mx 5\nget x.y+mx 5\ninserts = 3\nreplaced = 1\nevicted = 0\n"},
+    {"an older answer takes no place from another: of one hash",
+     "twins\nadd n#.example 0-7\nnot-added n#.example 8\nget n#.example 0-7\n"
+     "flush n3.example = 1\nadd n#.example 8\nevicted = 0\n"},
+    {"an older answer takes no place from another: the reserve stays free",
+     "put busy.example 0-6999\nentries = 1\nnot-added x.y 1\nget busy.example 6999\n"},
+    {"what there is, by kind",
+     "put a.example 1\nput b.example 2\nput a.example+no+mx 1\nput c.example+nx 1\n"
+     "put d.example+nx 1\nput e.example+nx 1\nput a.example+failure 1\nput a.example+nx+failure 1\n"
+     "put a.example+decision 1\nput b.example+nx+decision 1\n"
+     "positive = 2\nnodata = 1\nnxdomain = 3\nfailures = 1\ndecisions = 2\nentries = 9\n"
+     "positive_bytes = 288\nnodata_bytes = 144\nnxdomain_bytes = 432\nfailures_bytes = 144\n"
+     "decisions_bytes = 288\nbytes = 1296\n"
+     "put a.example+nx 1\npositive = 1\nnxdomain = 4\nflush a.example = 4\n"
+     "positive = 1\nnodata = 0\nnodata_bytes = 0\nnxdomain = 3\nfailures = 0\ndecisions = 1\n"
+     "failures_bytes = 0\ndecisions_bytes = 144\nentries = 5\nbytes = 720\n"},
+    {"what there is, by kind, when it is evicted",
+     "put n#.example+nx 0-9999\nput p#.example 0-9999\nnxdomain = 0\nnxdomain_bytes = 0\n"},
     /* A cache of 1 MiB holds 6,000 of these: a flood of names that nobody asks for twice passes
      * through it. */
     {"names in use stay in a flood",
@@ -321,62 +369,52 @@ static void keys_never_mix(void **state)
 
         twins = i >= ARRAY_LEN(others);
         assert_true(twins || key_of(other, 0).hash != k.hash);
-        put("www.example", 1);
+        put("www.example", 1, false);
         assert_int_equal(get(other, 0, &ttl, &expired), MISS);
-        put(other, 2);
+        put(other, 2, false);
         assert_int_equal(get(other, 0, &ttl, &expired), 2);
         assert_int_equal(get("www.example", 0, &ttl, &expired), 1);
-        cache_flush(c, NULL, false);
+        cache_flush(c, NULL, true);
     }
 }
 
 static const struct fit_row {
     const char *what;
-    size_t note_put, note_room, image_room; /* the image has 60 bytes */
+    size_t head, room; /* the image has 60 bytes */
     enum cache_result want;
 } fit_rows[] = {
-    {"fit: exactly", 100, 100, 60, CACHE_HIT},
-    {"fit: no note", 0, 100, 60, CACHE_HIT},
-    {"fit: the largest note", CACHE_MAX_NOTE, CACHE_MAX_NOTE, 60, CACHE_HIT},
-    {"fit: note too large", 100, 99, 60, CACHE_MISS},
-    {"fit: image too large", 100, 100, 59, CACHE_MISS},
+    {"fit: exactly", 100, 160, CACHE_HIT},
+    {"fit: no head", 0, 100, CACHE_HIT},
+    {"fit: the largest head", CACHE_MAX_HEAD, CACHE_MAX_HEAD + 60, CACHE_HIT},
+    {"fit: too large", 100, 159, CACHE_MISS},
 };
 
 static void check_fit(void **state)
 {
     const struct fit_row *r = *state;
     struct cache_key k = key_of("www.example+decision", 0);
-    bool hit = r->want == CACHE_HIT;
     struct cache_facts f;
-    uint8_t in[60 + CACHE_MAX_NOTE], out[60], note[CACHE_MAX_NOTE];
-    size_t len, note_len = r->note_room;
+    uint8_t in[CACHE_MAX_HEAD + 60], out[CACHE_MAX_HEAD + 60];
+    size_t len;
 
     content(in, sizeof in, 1);
-    assert_int_equal(cache_put(c, &k, &facts, in, 60, in + 60, r->note_put), 0);
-    assert_int_equal(cache_get(c, &k, START, out, r->image_room, &len, &f, note, &note_len),
-                     r->want);
-    assert_int_equal(len, hit ? 60 : 0);
-    assert_int_equal(note_len, hit ? r->note_put : 0);
+    cache_put(c, &k, &facts, in + r->head, 60, in, r->head);
+    assert_int_equal(cache_get(c, &k, START, out, r->room, &len, &f), r->want);
+    assert_int_equal(len, r->want == CACHE_HIT ? r->head + 60 : 0);
     assert_memory_equal(out, in, len);
-    assert_memory_equal(note, in + 60, note_len);
-    /* Who does not ask for the note gets the image all the same. */
-    assert_int_equal(cache_get(c, &k, START, out, sizeof out, &len, &f, NULL, NULL), CACHE_HIT);
 }
 
 static void too_large_is_refused(void **state)
 {
     struct cache_key k = key_of("www.example+decision", 0);
-    uint8_t note[CACHE_MAX_NOTE + 1] = {0};
+    uint8_t head[CACHE_MAX_HEAD + 1] = {0};
 
-    assert_int_equal(put_sized(&k, DNS_MAX_MESSAGE, 1), 0);
-    assert_int_equal(put_sized(&k, DNS_MAX_MESSAGE + 1, 2), -E2BIG);
-    assert_int_equal(cache_put(c, &k, &facts, NULL, 0, note, sizeof note), -E2BIG);
+    put_sized(&k, DNS_MAX_MESSAGE, 1);
+    put_sized(&k, DNS_MAX_MESSAGE + 1, 2);
+    cache_put(c, &k, &facts, NULL, 0, head, sizeof head);
     assert_int_equal(get_sized(&k), 1); /* the older one is still there */
     assert_int_equal(stats().refused, 2);
     assert_int_equal(stats().inserts, 1);
-    assert_null(cache_new(CACHE_MIN_SIZE - 1, &secret));
-    assert_int_equal(errno, EINVAL);
-    cache_free(NULL);
 }
 
 static long mapped_bytes(void)
@@ -407,15 +445,15 @@ static void budget_is_exact(void **state)
     assert_true(mapped_bytes() - before <= SIZE);
     heap = mallinfo2().uordblks;
     for (unsigned i = 0; i < NAMES; i++)
-        put("a-random-name-#.example", i * 2654435761u);
+        put("a-random-name-#.example", i * 2654435761u, false);
     assert_int_equal(mallinfo2().uordblks, heap);
     s = stats();
     assert_int_equal(s.size, SIZE);
     assert_in_range(s.bytes, SIZE * 8 / 10, SIZE);
     assert_int_equal(s.inserts, NAMES);
-    cache_each(c, NULL, 0, START, see, &seen);
+    cache_each(c, &(struct cache_select){.below = true}, START, see, &seen);
     assert_int_equal(seen.n, s.entries);
-    assert_int_equal(cache_flush(c, NULL, false), s.entries);
+    assert_int_equal(cache_flush(c, NULL, true), s.entries);
     tear_down(NULL);
     assert_int_equal(mapped_bytes(), before);
 }

@@ -55,12 +55,11 @@ static const struct control_route routes[] = {
 static int set_up(void **state)
 {
     struct stat st;
-    struct diags d;
+    struct diags d = {0};
 
     memset(&f, 0, sizeof f);
     scratch_make(f.dir);
     snprintf(f.path, sizeof f.path, "%s/control.sock", f.dir);
-    diags_init(&d);
     f.fd = control_open(&f.control, f.path, routes, &f, &d);
     assert_int_equal(d.n, 0);
     diags_fini(&d);
@@ -293,10 +292,10 @@ static const struct path_row {
     const char *what, *path, *problem;
     mode_t there; /* 0, S_IFREG, S_IFSOCK: that nobody listens on */
 } path_rows[] = {
-    {"a second server", "control.sock", "another process listens on"},
+    {"a second server", "control.sock", "another process listens on it"},
     {"a dead socket is replaced", "x", NULL, S_IFSOCK},
     {"a file is never removed", "x", "exists and is no socket", S_IFREG},
-    {"a folder that is missing", "missing/x", "cannot make"},
+    {"a folder that is missing", "missing/x", "No such file"},
     {"a path that is too long", TWENTY TWENTY TWENTY TWENTY TWENTY, "File name too long"},
 };
 
@@ -305,13 +304,12 @@ static void check_path(void **state)
     const struct path_row *r = *state;
     char path[200];
     struct control *c = NULL;
-    struct diags d;
+    struct diags d = {0};
     int rc;
 
     snprintf(path, sizeof path, "%s/%s", f.dir, r->path);
     if (r->there != 0)
         assert_int_equal(mknod(path, r->there | 0600, 0), 0);
-    diags_init(&d);
     rc = control_open(&c, path, routes, &f, &d);
     assert_int_equal(rc < 0 ? rc : 0, r->problem != NULL ? -EINVAL : 0);
     assert_has(d.n > 0 ? d.list[0] : "", r->problem != NULL ? r->problem : "");

@@ -17,7 +17,7 @@ static struct bench bench;
 static const struct values_row {
     const char *words, *values;
 } values[] = {
-    {"events --client", "10.20.4.7=1 10.20.4.8=0 10.20.0.0/16=1 kms01=!"},
+    {"events --client", "10.20.4.7=1 10.20.4.8=0 10.20.0.0/16=1 hmac:10.20.4.7=0 kms01=!"},
     {"events --client 10.9.9.9 --client", "10.20.4.7=1"},
     {"events --client 10.20.4.7 --rule", "merged-domains=1 other=0"},
     {"events --network", "kiosks=1 dmz=0"},
@@ -134,7 +134,6 @@ static const struct query {
     {"PRAGMA trusted_schema=ON", NULL, EXIT_INVALID, "only what reads"},
     {"BEGIN", NULL, EXIT_INVALID, "only what reads"},
     {"SELECT load_extension('/tmp/x.so')", NULL, EXIT_INVALID, "not authorized"},
-    {"SELECT digest(1,2,3,4,5,6,7,8,9,0,1,2,3,4,5,6,7,8,9,0,1,2,3,4,5,6,7,8,9,0,1,2,3)", NULL, EXIT_INVALID, "too many values"},
     {"SELECT abs(-9223372036854775808)", NULL, EXIT_INVALID, "integer overflow"},
     {"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT count(*) FROM n", NULL, EXIT_FAILED, "takes too long"},
 };
@@ -220,7 +219,7 @@ static void wait_for(const char *text)
     }
 }
 
-static void *ask_then_stop(void *unused)
+static void *ask_then_stop(void *asker)
 {
     struct audit_event e = sample_missing("10.0.0.9:1", "_vlmcs._tcp.late.example");
 
@@ -228,16 +227,16 @@ static void *ask_then_stop(void *unused)
     bench_push(&bench, 0, &e);
     audit_writer_step(bench.w, bench.now, true);
     wait_for("late.example");
-    kill(getpid(), SIGTERM);
-    return unused;
+    pthread_kill(*(pthread_t *)asker, SIGTERM);
+    return NULL;
 }
 
 /* Changes the audit: the last of all. */
 static void follows(void **state)
 {
-    pthread_t thread;
+    pthread_t thread, self = pthread_self();
 
-    assert_int_equal(pthread_create(&thread, NULL, ask_then_stop, NULL), 0);
+    assert_int_equal(pthread_create(&thread, NULL, ask_then_stop, &self), 0);
     assert_int_equal(run("events -f --limit 1"), 0);
     pthread_join(thread, NULL);
     assert_has(out.text[0], "  -                gap: 5 questions were not recorded");
@@ -278,8 +277,8 @@ static void start(void)
     bench_start(&bench);
     sample_fill(&e, "merged-domains");
     e.id = 7;
-    strcpy(e.networks[e.n_networks++], "kiosks");
-    e.real[e.n_real++] = (struct audit_host){sample_name("old.contoso.com"), 1688};
+    strcpy(e.networks, "kiosks");
+    sample_host(e.real, "old.contoso.com");
     assert_int_equal(addr_parse(&e.server, "10.9.0.53:53", 0), 0);
     e.real_ms = 51;
     commit(&e, 1);

@@ -11,7 +11,7 @@
 
 static int tell(struct ctl *c)
 {
-    static const char *const formats[] = {"table", "json", "csv"};
+    static const char *const formats[] = {"table", "html", "json", "csv"};
 
     printf("%s|", c->called);
     for (int i = 0; i < c->argc; i++)

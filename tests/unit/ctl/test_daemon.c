@@ -163,6 +163,8 @@ static const struct row {
      "outputs   file:/var/log/waymark/audit.json: up to date\n"
      "          tcp:192.0.2.9:514: 7 records behind, Connection refused\n"
      "cache     3 entries, 1.5 of 64.0 MiB; 1 look-ups hit, 9 missed\n"
+     "limits    questions by UDP above client-rate: 12 not answered, 11 sent to TCP; answers above "
+     "client-large-rate: 0 sent to TCP\n"
      "queries   2, of them 1 for a KMS host\n>"},
     {"status", "status",
      "{\"problems\": [\"policy: damaged\\n\\u001b[2J\"], \"kms_mode\": \"shadow\", \"user\": "
@@ -177,12 +179,14 @@ static const struct row {
     {"status --csv", nobody, NULL, EXIT_USAGE, ">>*status has no CSV*"},
     {"stats", "stats", NULL, 0, "GET /v1/stats *>queries 2\nanswers 2\n>"},
     {"upstreams", "upstreams", NULL, 0,
-     "GET /v1/upstreams *>route  strategy  server        state    RTT  queries  replies  positive "
-     "*\n"
-     ".      ordered   127.0.0.1:53  up     12 ms        3        3         1  *\n>"},
+     "GET /v1/upstreams *>route  strategy  server        state  since                  RTT  "
+     "queries "
+     "*last error  asked without\n"
+     ".      ordered   127.0.0.1:53  up     2026-11-22 09:00:00  12 ms        3 *-           EDNS "
+     "case\n>"},
     {"upstreams --json", "{\"routes\":[]}", NULL, 0, "GET *>{\n  \"routes\": \\[\\]\n}\n>"},
     {"upstreams", deaf, NULL, EXIT_NO_DAEMON, ">>*"},
-    {"upstreams --csv", "{}", NULL, 0, "GET *>*,errors,last_error\r\n>"},
+    {"upstreams --csv", "{}", NULL, 0, "GET *>*,errors,last_error,without,loop\r\n>"},
     {"reload", "changed", NULL, 0,
      "POST /v1/reload *{}>cache.size  was 64M   is 32M     in use after a restart\n"
      "kms.mode    was live  is shadow  in use now\nsettings generation 3 is in use\n>"},
@@ -193,9 +197,24 @@ static const struct row {
      "waymarkctl: the settings have problems; nothing was changed\n"
      "waymarkd goes on with the settings it has\n*"},
 
+    {"cache", "cache", "{\"hits\":3,\"misses\":1,\"hit_rate\":75.0,\"stale\":2}", 0,
+     "GET /v1/cache *>cache     * entries, 1.5 of 64.0 MiB\nkinds     positive  1  1.5 MiB\n"
+     "          nodata    0  1.5 MiB\n          nxdomain  2  1.5 MiB\n*"
+     "questions 3 answered from it, 75.0 %; 1 not; 2 got an expired answer\n"
+     "kept      */cache.snapshot, not written yet\n>"},
+    {"cache", "cache", "{\"snapshot\":{\"file\":\"/x\",\"written\":1795338000123}}", 0,
+     "*kept      /x, written 2026-*"},
+    {"cache", "cache", "{\"snapshot\":{\"file\":\"/x\",\"error\":\"No space left on device\"}}", 0,
+     "*kept      No space left on device: /x cannot be written\n*"},
+    {"cache", "cache", "{\"snapshot\":{\"file\":null}}", 0,
+     "*kept      a restart forgets it (cache.persist: no)\n*"},
+    {"cache x", nobody, NULL, EXIT_USAGE, ">>*unknown verb cache x (*"},
+    {"cache gte", nobody, NULL, EXIT_USAGE, ">>*unknown verb cache gte; did you mean get?*"},
+    {"cache --help", nobody, NULL, 0,
+     ">usage: waymarkctl cache VERB*  cache   *  cache get NAME*>"},
     {"cache get www.contoso.com A", "cached", NULL, 0,
      "GET /v1/cache/www.contoso.com?type=A *>"
-     "www.contoso.com A  NOERROR, positive, 41 s left, 19 s old, from 127.0.0.1:53\n"
+     "www.contoso.com A  NOERROR, positive, 41 s left, 19 s old, from 127.0.0.1:53 (route .)\n"
      "  www.contoso.com. 60 IN A 10.0.0.80\n>"},
     {"cache get .", "not cached", NULL, EXIT_NOT_FOUND,
      "GET /v1/cache/. *>>*nothing is cached at .*"},

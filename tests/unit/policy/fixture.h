@@ -12,13 +12,11 @@
 
 #include <sys/stat.h>
 
-#include "base/number.h"
 #include "base/str.h"
 #include "policy/change.h"
 #include "policy/decide.h"
 #include "policy/records.h"
-#include "policy/text.h"
-#include "wire/present.h"
+#include "wire/message.h"
 #include "tests/unit/scratch.h"
 
 struct fixture {
@@ -113,7 +111,7 @@ static inline void fixture_fields(struct policy_rule *r, struct arena *arena, ch
         const char *value = strtok_r(NULL, " ", &save);
         bool is_net = strcmp(key, "net") == 0;
 
-        snprintf(text, sizeof text, is_net ? "[%s]" : "%s", value);
+        snprintf(text, sizeof text, is_net || strcmp(key, "when") == 0 ? "[%s]" : "%s", value);
         if (strcmp(key, "from") == 0)
             r->from_ms = strtoull(value, NULL, 10);
         else if (strcmp(key, "until") == 0)
@@ -258,7 +256,7 @@ static inline struct policy_counts counts_of(struct fixture *f)
 
 static inline void assert_sound(struct fixture *f)
 {
-    assert_int_equal(store_verify(f->store, NULL, NULL), 0);
+    assert_int_equal(store_verify(f->store, STORE_WRITE, NULL, NULL), 0);
 }
 
 /* _vlmcs._tcp.SUFFIX asked by that client, with rules live. */

@@ -31,7 +31,6 @@
 #ifndef TESTS_POLICY_SCRIPT_H
 #define TESTS_POLICY_SCRIPT_H
 
-#include "policy/restore.h"
 #include "tests/unit/policy/fixture.h"
 
 #include <lmdb.h>
@@ -77,10 +76,9 @@ static inline void flip(struct fixture *f, char table, unsigned nth, int at)
 static inline void verify_says(struct fixture *f, const char *part)
 {
     bool sound = part[0] == '\0';
-    struct diags d;
+    struct diags d = {0};
 
-    diags_init(&d);
-    assert_int_equal(store_verify(f->store, NULL, &d), sound ? 0 : -EBADMSG);
+    assert_int_equal(store_verify(f->store, STORE_WRITE, NULL, &d), sound ? 0 : -EBADMSG);
     assert_int_equal(d.n, !sound);
     if (!sound && (strstr(d.list[0], part) == NULL || strstr(d.list[0], f->path) == NULL ||
                    strstr(d.list[0], STORE_REMEDY) == NULL))
@@ -119,12 +117,19 @@ struct logged {
     struct policy_log_entry last;
 };
 
-static inline void script_count(void *context, const struct policy_log_entry *e)
+static inline struct logged script_log(struct store *store, uint64_t since_ms, const char *rule)
 {
-    struct logged *l = context;
+    struct policy_log_entry e = {.serial = 0};
+    struct logged l = {.n = 0};
+    struct store_txn *t;
+    int rc;
 
-    l->n++;
-    l->last = *e;
+    assert_int_equal(store_begin(store, false, &t), 0);
+    for (; (rc = log_next(t, since_ms, rule, &e)) == 0; l.n++)
+        l.last = e;
+    assert_int_equal(rc, -ENOENT);
+    store_end(t);
+    return l;
 }
 
 /* All that is stored, of which the digest is made, is what the same policy makes of a new store.
@@ -197,7 +202,7 @@ static inline void script_past(struct fixture *f, uint64_t serial, char *out, si
     struct fixture was = {.now_ms = 0};
     uint64_t oldest = 0;
     struct logged l = {.n = 0};
-    int rc = restore_open(&was.store, f->store, f->dir, serial, &oldest);
+    int rc = policy_open_nowhere(&was.store, f->dir, NULL, f->store, serial, &oldest);
     struct policy_counts c;
 
     if (rc != 0) {
@@ -207,7 +212,7 @@ static inline void script_past(struct fixture *f, uint64_t serial, char *out, si
     c = counts_of(&was);
     snprintf(out, size, "%d %d %d %d %d %d", (int)c.serial, (int)c.networks, (int)c.pools,
              (int)c.rules, (int)c.suffixes, (int)c.approved);
-    assert_int_equal(policy_log_each(was.store, 0, NULL, script_count, &l), 0);
+    l = script_log(was.store, 0, NULL);
     assert_int_equal(l.last.serial, serial);
     assert_true(l.last.digest == c.digest && l.last.time_ms == c.time_ms);
     assert_sound(&was);
@@ -244,7 +249,7 @@ static inline void script_see(struct fixture *f, const char *verb, char *words, 
         script_past(f, strtoull(first, NULL, 10), out, size);
     } else if (strcmp(verb, "log") == 0) {
         c = counts_of(f);
-        policy_log_each(f->store, strtoull(first, NULL, 10), second, script_count, &l);
+        l = script_log(f->store, strtoull(first, NULL, 10), second);
         assert_true(snprintf(out, size, "%d %d %s %s %s %s", l.n, (int)l.last.serial, l.last.author,
                              l.last.claimed, l.last.reason, l.last.summary) < (int)size);
         assert_true(l.last.serial != c.serial ||
@@ -259,14 +264,13 @@ static inline void script_open(struct fixture *f, const char *how, const char *w
     static const char *const all[] = {"read", "write", "serve", NULL};
     enum store_access access = (enum store_access)str_index(all, how);
     struct store *s = NULL;
-    struct diags d;
+    struct diags d = {0};
 
     fixture_close(f);
     if (*why == '\0') {
         fixture_open_as(f, access);
         return;
     }
-    diags_init(&d);
     assert_true(store_open(&s, f->path, access, &d) < 0);
     assert_null(s);
     assert_int_equal(d.n, 1);
@@ -314,6 +318,7 @@ static inline bool script_change(struct fixture *f, const char *verb, char *word
     int at = str_index(verbs, verb);
     const char *want = at >= REFUSED ? strsep(&words, " ") : "0", *got;
     struct policy_change *t;
+    struct store_record first;
     struct store_txn *read;
     uint64_t oldest;
 
@@ -333,8 +338,8 @@ static inline bool script_change(struct fixture *f, const char *verb, char *word
     assert_int_equal(t->changed, at == 0);
     if (t->changed) { /* is what was before it kept, or is that told? */
         assert_int_equal(store_begin(f->store, false, &read), 0);
-        assert_int_equal(history_oldest(read, t->serial, &oldest), 0);
-        assert_int_equal(t->history.left, oldest == t->serial);
+        assert_int_equal(serial_end(read, TABLE_KEPT, false, &oldest, &first), 0);
+        assert_int_equal(t->unkept, oldest == 0);
         store_end(read);
     }
     return true;

@@ -159,7 +159,7 @@ static void verdict_words(void **state)
         const char *const *list, *last;
         int number;
     } stored[] = {
-        {verdict_names, "other", 8}, {outcome_names, "update", 9}, {reason_names, "update", 8},
+        {verdict_names, "other", 8}, {outcome_names, "update", 9}, {reason_names, "rate", 9},
         {mode_names, "live", 2},     {action_names, "pass", 4},    {word_names, "unapproved", 3},
     };
 

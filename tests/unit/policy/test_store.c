@@ -167,6 +167,12 @@ static const struct script scripts[] = {
                        "log 0 nobody = 2 6 test anna CHG42 one; two\n"
                        "at 70001\nchange clear\n" /* older than the history: gone */
                        "log 0 = 5 7 test anna CHG42 one; two\n"},
+    {"store: a clock that is wrong for a change takes two entries of the log, not all",
+     "change " BASE
+     "\nchange rule r deny n.example\nchange rule r deny m.example\nchange rule r deny o.example\n"
+     "at 99999999\nchange clear\nlog 0 = 3 5 test anna CHG42 one; two\nat 10000\nchange " BASE
+     "\nlog 0 = 4 6 test anna CHG42 one; two\n"
+     "past 4 = 4 1 2 2 2 0\npast 2 = ERANGE 3\n"},
     {"history: each serial comes back",
      "change " BASE "; ok k.d:99\n"
      "change net lab 10.0.0.0/8; pool a other.example; -ok k.d:99; ok m.d\n"
@@ -184,14 +190,14 @@ static const struct script scripts[] = {
      "counts = 6 2 1 2 3 1\n"
      "change clear\n"
      "past 6 = 6 2 1 2 3 1\n"
-     "undo = set m.d, set a, set lab, set dmz, head r, add r, head new, add new\n"
+     "undo = set lab, set dmz, set a, set m.d, head r, head new, add new, add r\n"
      "ask other.example 10.1.1.1 = denied rule r\n"
      "past 1 = 1 1 2 2 2 1\n"},
     {"history: the first change is taken back",
      "change " BASE "\n"
      "undo = remove z, remove r, remove b, remove a, remove lab\n"
      "counts = 2 0 0 0 0 0\n"
-     "undo = set lab, set a, set b, head r, add r, head z, add z\n"
+     "undo = set lab, set a, set b, head z, head r, add z, add r\n"
      "counts = 3 1 2 2 2 0\n"},
     {"history: a rule that went and came back",
      "change " BASE "\nchange +suffix r q.example; -suffix r corp.example\nchange -rule r\n"
@@ -203,20 +209,19 @@ static const struct script scripts[] = {
      "ask c.example 10.1.1.1 = filled rule r\nundo = drop r, remove r, head r, add r, drop r, "
      "remove r\n"},
     {"history: a suffix may have been too wide for what the rule was",
-     "change " BASE "\nchange rule r fill * pool=a net=any\nundo = drop r, add r, head r\n"
-     "undo = head r, drop r, add r\nchange rule r fill corp.example pool=a\nundo = drop r, add r, "
-     "head r\n"
+     "change " BASE "\nchange rule r fill * pool=a net=any\nundo = drop r, head r, add r\n"
+     "undo = drop r, head r, add r\nchange rule r fill corp.example pool=a\n"
+     "undo = drop r, head r, add r\n"
      "ask x.y 10.1.1.1 = filled rule r\npast 1 = 1 1 2 2 2 0\npast 2 = 2 1 2 2 2 0\n"},
     {"history: suffixes go back to their rules",
      "change " BASE "\nchange +suffix r x.example; +suffix r y.example; +suffix z x.example\nundo "
-     "= drop z, drop r\n"},
+     "= drop r, drop z\n"},
     {"history: what is in use, and what uses it, go and come in their order",
      "change " BASE "\nchange -rule r; -rule z; -pool a; pool a k.d; rule r fill x.example pool=a\n"
      "change -rule r; -pool a\nchange -net lab; net lab 10.0.0.0/8\n"
      "past 1 = 1 1 2 2 2 0\npast 2 = 2 1 2 1 1 0\n"},
-    {"history: values longer than a piece, and many of them",
-     "change " BASE "\nchange " MANY "\nchange clear\nchange ok k.d\n"
-     "past 2 = 2 1 2 110 110 0\npast 1 = 1 1 2 2 2 0\n"},
+    {"history: many values", "change " BASE "\nchange " MANY "\nchange clear\nchange ok k.d\n"
+                             "past 2 = 2 1 2 110 110 0\npast 1 = 1 1 2 2 2 0\n"},
     {"history: is as long as it may be, and changes go whole",
      "most 900\nchange " BASE "\n" /* a rule without its suffixes takes 370 octets */
      "change rule r deny a.example\nchange rule r deny b.example ttl=77s\npast 0 = 0 0 0 0 0 0\n"
@@ -227,36 +232,36 @@ static const struct script scripts[] = {
      "past 1 = ERANGE 2\npast 2 = 2 1 2 2 2 0\nchange +suffix r c.example\n"
      "past 2 = 2 1 2 2 2 0\nundo = drop r\n"
      "most 0\nchange +suffix r d.example\nundo = ERANGE 5\n"},
-    {"history: as long as it may be, and not an octet more", /* net a: 16 octets, then 33 */
-     "most 16\nchange net a 10.0.0.0/8\npast 0 = 0 0 0 0 0 0\n"
-     "most 49\nchange net a 10.1.0.0/16\npast 0 = 0 0 0 0 0 0\n"
-     "most 81\nchange net a 10.2.0.0/16\npast 0 = ERANGE 1\npast 1 = 1 1 0 0 0 0\n"
-     "most 32\nchange net a 10.3.0.0/16\npast 4 = 4 1 0 0 0 0\npast 3 = ERANGE 4\n"},
+    {"history: as long as it may be, and not an octet more", /* net a: 2 octets, then 19 */
+     "most 2\nchange net a 10.0.0.0/8\npast 0 = 0 0 0 0 0 0\n"
+     "most 21\nchange net a 10.1.0.0/16\npast 0 = 0 0 0 0 0 0\n"
+     "most 39\nchange net a 10.2.0.0/16\npast 0 = ERANGE 1\npast 1 = 1 1 0 0 0 0\n"
+     "most 18\nchange net a 10.3.0.0/16\npast 4 = 4 1 0 0 0 0\npast 3 = ERANGE 4\n"},
     {"history: what stays the same takes no room",
      "change " BASE
      "\nmost 100\nchange rule r fill x.example pool=a; rule z deny *.example net=any\n"
      "past 1 = 1 1 2 2 2 0\n"},
-    {"history: of a change of several pieces none stays alone",
+    {"history: a long change goes whole",
      "most 56000\nchange " BASE "\nchange " MANY
      "\nchange clear\npast 2 = 2 1 2 110 110 0\npast 1 = ERANGE 2\n"
      "change " MANY "\npast 2 = ERANGE 3\npast 3 = 3 0 0 0 0 0\n"},
-    {"history: the end of a change is missing",
+    {"history: a value of a change is missing",
      "change " BASE "\nchange " MANY
-     "\nchange clear\ndamage K 3 gone\nopen write =\nundo = EBADMSG 0\n"
+     "\nchange clear\ndamage K 200 gone\nopen write =\nundo = EBADMSG 0\n"
      "counts = 3 0 0 0 0 0\n"},
     {"history: ends where the log begins",
      "change " BASE "\nat 10000\nchange rule r deny b.example\nat 20000\n"
      "change rule r deny c.example\nat 61001\nchange rule r deny d.example\n"
      "past 2 = 2 1 2 2 2 0\npast 1 = ERANGE 2\n"},
-    {"history: a damaged piece is found",
+    {"history: a damaged value is found",
      "change " BASE "\nchange rule r deny a.example\nchange rule r deny b.example\n"
-     "damage K 1 30\npast 1 = EBADMSG 0\nask b.example 10.1.1.1 = denied rule r\n"},
-    {"history: a missing piece is found",
+     "damage K 6 30\npast 1 = EBADMSG 0\nask b.example 10.1.1.1 = denied rule r\n"},
+    {"history: a missing value is found",
      "change " BASE "\nchange rule r deny a.example\nchange rule r deny b.example\n"
-     "damage K 1 gone\nopen write =\npast 2 = 2 1 2 2 2 0\n"
+     "damage K 5 gone\nopen write =\npast 2 = 2 1 2 2 2 0\n"
      "past 1 = EBADMSG 0\n"},
-    {"history: the last piece is missing",
-     "change " BASE "\nchange rule r deny a.example\ndamage K 1 gone\nopen write =\n"
+    {"history: the last value is missing",
+     "change " BASE "\nchange rule r deny a.example\ndamage K 7 gone\nopen write =\n"
      "undo = EBADMSG 0\n"},
 };
 
@@ -290,25 +295,24 @@ static const struct value {
     {"value: rule, 65 networks", POLICY_RULE, 0, 0, 0, 64 * POLICY_NAME},
     {"value: rule, comment of 256 octets", POLICY_RULE, AT(comment), 256, 'c'},
     {"value: rule, comment of 255 octets", POLICY_RULE, AT(comment), 255, 'c', 0, true},
-    /* 0 public, 1 hosts, 2 target k.d, 7 port, priority, weight, 13 probe, 14 addresses, 15 */
+    /* 0 public, hosts, choice, clients, 4 target k.d, 9 port, priority, weight, 15 probe, addresses, 17 */
     {"value: pool", POLICY_POOL, 0, 0, 0, 0, true},
     {"value: pool, half public", POLICY_POOL, 0, 1, 2},
     {"value: pool, more hosts than it says", POLICY_POOL, 1, 1, 0},
     {"value: pool, fewer hosts than it says", POLICY_POOL, 1, 1, 2},
     {"value: pool of 65 hosts", POLICY_POOL, 1, 1, 65},
-    {"value: pool, nothing", POLICY_POOL, 0, 0, 0, -31},
-    {"value: host, a pointer in its name", POLICY_POOL, 2, 1, 0xc0},
-    {"value: host, half probed", POLICY_POOL, 13, 1, 2},
-    {"value: host of eight addresses", POLICY_POOL, 14, 1, 8, 112, true},
-    {"value: host of nine addresses", POLICY_POOL, 14, 1, 9, 128},
-    {"value: host of two addresses, and one is there", POLICY_POOL, 14, 1, 2},
-    {"value: host of no address, and one is there", POLICY_POOL, 14, 1, 0},
-    {"value: pool, how it is given", POLICY_POOL, 31, 1, CHOICE_PIN, 2, true},
-    {"value: pool, given in no known way", POLICY_POOL, 31, 1, CHOICES, 2},
-    {"value: pool, as many clients as may be", POLICY_POOL, 32, 1, POLICY_PIN_MAX, 2, true},
-    {"value: pool, more clients", POLICY_POOL, 32, 1, POLICY_PIN_MAX + 1, 2},
-    {"value: pool, half of how it is given", POLICY_POOL, 0, 0, 0, 1},
-    {"value: pool, something left over", POLICY_POOL, 0, 0, 0, 3},
+    {"value: pool, nothing", POLICY_POOL, 0, 0, 0, -33},
+    {"value: host, a pointer in its name", POLICY_POOL, 4, 1, 0xc0},
+    {"value: host, half probed", POLICY_POOL, 15, 1, 2},
+    {"value: host of eight addresses", POLICY_POOL, 16, 1, 8, 112, true},
+    {"value: host of nine addresses", POLICY_POOL, 16, 1, 9, 128},
+    {"value: host of two addresses, and one is there", POLICY_POOL, 16, 1, 2},
+    {"value: host of no address, and one is there", POLICY_POOL, 16, 1, 0},
+    {"value: pool, how it is given", POLICY_POOL, 2, 1, CHOICE_PIN, 0, true},
+    {"value: pool, given in no known way", POLICY_POOL, 2, 1, CHOICES},
+    {"value: pool, as many clients as may be", POLICY_POOL, 3, 1, POLICY_PIN_MAX, 0, true},
+    {"value: pool, more clients", POLICY_POOL, 3, 1, POLICY_PIN_MAX + 1},
+    {"value: pool, something left over", POLICY_POOL, 0, 0, 0, 1},
     {"value: network", POLICY_NETWORK, 0, 0, 0, 0, true},
     {"value: network, length 129", POLICY_NETWORK, 16, 1, 129},
     {"value: network, cut short", POLICY_NETWORK, 0, 0, 0, -1},
@@ -364,4 +368,57 @@ static void a_name_that_is_none(void **state)
     assert_false(key_read(&(struct store_bytes){key, POLICY_NAME + 1}, &k));
 }
 
-TESTS("store", TEST(a_name_that_is_none), ROWS(scripts, script_run), ROWS(values, check_value))
+/* More than one record has: a change takes 200 suffixes away. */
+static void many_suffixes_come_back(void **state)
+{
+    static const char *const after[] = {"change rule r deny x.example",
+                                        "past 201 = 201 0 0 1 201 0", "undo = add r",
+                                        "counts = 203 0 0 1 201 0"};
+    char label[64], line[300];
+    struct fixture f;
+
+    fixture_folder(&f);
+    fixture_open(&f);
+    script_line(&f, strcpy(line, "change rule r deny x.example"));
+    snprintf(label, sizeof label, "%063d", 0);
+    for (int i = 0; i < 200; i++) {
+        snprintf(line, sizeof line, "change +suffix r %d.%s.%s.%s", i, label, label, label);
+        script_line(&f, line);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(after); i++)
+        script_line(&f, strcpy(line, after[i]));
+    fixture_remove(&f);
+}
+
+/* Suffixes that were kept, of which the first is said to be longer than all of them. */
+static void kept_suffixes_that_end_early(void **state)
+{
+    const struct store_key table = {1, {TABLE_KEPT}};
+    char line[400] = "change " BASE;
+    const uint8_t value[60] = {0, 60};
+    struct store_record r;
+    struct store_txn *t;
+    struct store_key k;
+    struct fixture f;
+    size_t len = 0;
+    int rc;
+
+    fixture_folder(&f);
+    fixture_open(&f);
+    script_line(&f, line);
+    script_line(&f, strcpy(line, "change -suffix r corp.example"));
+    assert_int_equal(store_begin(f.store, true, &t), 0);
+    STORE_EACH(rc, t, &table, &r) {
+        store_key_copy(&k, &r.key);
+        len = r.value.len;
+    }
+    assert_int_equal(k.data[k.len - 1], TABLE_SUFFIX);
+    assert_true(len > 2 && len < sizeof value);
+    assert_int_equal(store_put(t, &k, value, len), STORE_REPLACED);
+    assert_int_equal(store_commit(t), 0);
+    script_line(&f, strcpy(line, "undo = EBADMSG 0"));
+    fixture_remove(&f);
+}
+
+TESTS("store", TEST(a_name_that_is_none), TEST(many_suffixes_come_back),
+      TEST(kept_suffixes_that_end_early), ROWS(scripts, script_run), ROWS(values, check_value))

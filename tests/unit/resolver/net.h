@@ -15,8 +15,8 @@ enum { NET_SENT = 1024, NET_ANSWERS = 1024, NET_TIMERS = 512, NET_EVENTS = 256, 
 
 /* A packet that went to a server, with the socket it left on: each carries one. */
 struct sent {
-    struct io_peer *peer; /* NULL: the socket is closed */
-    struct addr server;
+    struct io_peer *peer;       /* NULL: the socket is closed */
+    struct addr server, source; /* source: 0: that of the system */
     enum io_kind kind;
     bool taken; /* the test has seen it */
     struct message m;
@@ -48,8 +48,8 @@ struct net {
     void (*send_client)(struct net *, const struct client *, const uint8_t *, size_t); /* or NULL */
 };
 
-static inline int net_question(struct io *io, struct io_peer *peer, const struct addr *server,
-                               enum io_kind kind, const uint8_t *wire, size_t len)
+static inline int net_question(struct io *io, struct io_peer *peer, const struct io_target *to,
+                               const uint8_t *wire, size_t len)
 {
     struct net *n = container_of(io, struct net, io);
     struct sent *s;
@@ -57,16 +57,19 @@ static inline int net_question(struct io *io, struct io_peer *peer, const struct
     if (n->n_open >= n->max_open)
         return -EMFILE;
     assert_in_range(n->n_sent, 0, NET_SENT - 1);
-    assert_in_range(len, DNS_HEADER, sizeof s->wire);
+    assert_in_range(len, to->kind == IO_CONNECT ? 0 : DNS_HEADER, sizeof s->wire);
     s = n->sent[n->n_sent++] = calloc(1, sizeof *s);
-    s->server = *server;
-    s->kind = kind;
+    s->server = *to->server;
+    s->source = to->source ? *to->source : (struct addr){0};
+    s->kind = to->kind;
     s->taken = n->send_error != 0;
     if (n->send_error != 0)
         return n->send_error;
-    memcpy(s->wire, wire, len);
     s->len = len;
-    (void)message_read_query(&s->m, wire, len);
+    if (len > 0) {
+        memcpy(s->wire, wire, len);
+        (void)message_read_query(&s->m, wire, len);
+    }
     s->peer = peer;
     peer->handle = s;
     n->n_open++;
@@ -168,10 +171,11 @@ static inline void net_deliver(void *context, struct query *q, enum answer answe
 static inline struct net *net_new(unsigned slots)
 {
     struct net *n = calloc(1, sizeof *n);
-    const struct forwarder_hooks hooks = {net_unpin, net_deliver, n};
+    struct forwarder_hooks hooks = {net_unpin, net_deliver, n, NULL};
 
     assert_non_null(n);
     n->w = world_new(NULL, "");
+    hooks.cache = n->w->cache;
     n->max_open = NET_SENT;
     n->io = (struct io){.ask = net_question,
                         .close = net_close,
@@ -227,6 +231,8 @@ static inline void net_ask(struct net *n, const struct client *c, const uint8_t 
         (void)forwarder_ask(n->f, v, q, NULL, NULL);
     else
         net_deliver(n, q, answer);
+    if (q->prefetch)
+        forwarder_prefetch(n->f, v, q);
     view_policy_end(v);
 }
 

@@ -18,6 +18,8 @@
 #define RRSIG " 8 1 600 20300101000000 20200101000000 1 example. AAAA\n"
 #define SIGNATURE(ttl) "ns example. " #ttl " IN RRSIG SOA" RRSIG
 #define NX60 "NXDOMAIN\n" SOA("example.", 60)
+#define LONG_NAME "a-name-of-forty-eight-octets.which-is-too-long.x"
+#define LONG "server: {name: " LONG_NAME "}\n"
 #define HIDDEN "server: {name: ns1, hide-identity: yes}\n"
 #define INVALID "ns invalid. 300 IN SOA invalid. nobody.invalid. 1 3600 1200 604800 300\n"
 
@@ -85,6 +87,53 @@ static const struct row {
     {"AD only for who knows it", "www.example A", YES, .reply = "NOERROR ad\n" WWW,
      .settings = TRUSTED},
     {"TSIG goes whole, whatever is cached", "www.example A tsig", "FORWARD", .cached = YES},
+
+    /* rfc 7873/9018-1: cookies; they cost nothing but for those that send one */
+    {"rfc 7873/9018-1: a new client, from the cache", "www.example A cookie=client",
+     "NOERROR edns cookie\n" WWW, .cached = YES},
+    {"rfc 7873/9018-1: a new client, after a wait", "www.example A cookie=client",
+     "NOERROR edns cookie\n" WWW, .reply = YES},
+    {"rfc 7873/9018-1: a good one", "www.example A cookie=good", "NOERROR edns cookie\n" WWW,
+     .cached = YES},
+    {"rfc 7873/9018-1: one that is not ours is as none", "www.example A cookie=false",
+     "NOERROR edns cookie\n" WWW, .cached = YES},
+    {"rfc 7873/9018-1: malformed", "www.example A cookie=bad", "FORMERR edns"},
+    {"rfc 7873/9018-1: over TCP", "www.example A cookie=client tcp", "NOERROR edns cookie\n" WWW,
+     .cached = YES},
+    {"secrets of a file make no key for a day: others have them", "www.example ANY cookie=good",
+     "NOERROR tc edns cookie?", .settings = TRUSTED "limits: {cookie-secret-file: /etc/secrets}\n"},
+    {"a cookie of another address", "www.example ANY cookie=good from=10.0.0.2",
+     "NOERROR tc edns cookie?"},
+    {"with an error", "example AXFR cookie=client", "REFUSED edns cookie ede=21"},
+    {"a refused client has one, too", "www.example A cookie=client from=192.0.2.9",
+     "REFUSED edns cookie? ede=18"},
+
+    /* rfc 8482-1 and amplification: ANY by UDP */
+    {"rfc 8482-1: ANY by UDP comes again by TCP", "www.example ANY edns", "NOERROR tc edns"},
+    {"rfc 8482-1: without EDNS", "www.example ANY", "NOERROR tc"},
+    {"rfc 8482-1: RD=0, TSIG, it is all one", "www.example ANY rd0 tsig", "NOERROR tc"},
+    {"rfc 8482-1: ANY over TCP is the real one", "www.example ANY tcp", "FORWARD"},
+    {"rfc 8482-1: with a good cookie, too", "www.example ANY cookie=good", "FORWARD"},
+    {"rfc 8482-1: not with one that is not ours", "www.example ANY cookie=false",
+     "NOERROR tc edns cookie"},
+    {"rfc 8482-1: any-to-tcp no", "www.example ANY", "FORWARD",
+     .settings = "limits: {any-to-tcp: no}\n"},
+    {"rfc 8482-1: a refused client learns nothing", "www.example ANY from=192.0.2.9", "REFUSED"},
+    {"rfc 8482-1: ANY at a discovery name is decided", KMS " ANY", "FORWARD", .policy = FILL},
+    {"an error with a long NSID is no longer than one and a half of the question",
+     "example AXFR nsid", "REFUSED edns", .settings = LONG},
+    {"over TCP it has it", "example AXFR nsid tcp", "REFUSED edns nsid=" LONG_NAME " ede=21",
+     .settings = LONG},
+
+    /* CVE-2024-2169: a loop of two servers */
+    {"CVE-2024-2169: from echo", "www.example A from=10.0.0.1:7", "IGNORE"},
+    {"CVE-2024-2169: from daytime", "www.example A from=10.0.0.1:13", "IGNORE"},
+    {"CVE-2024-2169: from the quote of the day", "www.example A from=10.0.0.1:17", "IGNORE"},
+    {"CVE-2024-2169: from chargen", "www.example A from=10.0.0.1:19", "IGNORE"},
+    {"CVE-2024-2169: from time", "www.example A from=10.0.0.1:37", "IGNORE"},
+    {"CVE-2024-2169: from kpasswd", "www.example A from=10.0.0.1:464", "IGNORE"},
+    {"from another server's port", "www.example A from=10.0.0.1:53", "FORWARD"},
+    {"from a low port", "www.example A from=10.0.0.1:465", "FORWARD"},
 
     /* how long a connection may stay */
     {"keepalive, from the cache", "www.example A tcp keepalive", "NOERROR edns keepalive=120\n" WWW,
@@ -269,7 +318,7 @@ static const struct order_row {
     {"in its buffer for long answers, too", ROTATE, "www.example A edns tcp", "",
      THREE("www.example"), "", 3},
     {"not when it is switched off", FIXED, "www.example A", "", THREE("www.example"), "", 1},
-    {"not for ANY", ROTATE, "www.example ANY", "", THREE("www.example"), "", 1},
+    {"not for ANY", ROTATE, "www.example ANY tcp", "", THREE("www.example"), "", 1},
     {"the real KMS hosts", ROTATE, KMS " SRV", "", SRVS(KMS), "", 3, POOL},
     {"behind a chain", ROTATE, KMS " SRV", CHAIN(KMS), SRVS("w.example"), "", 3, POOL},
     {"what a filter leaves of them", ROTATE, KMS " SRV", "", SRVS(KMS), "", 3,
@@ -322,7 +371,7 @@ static const struct special_row {
     const char *name, *settings, *ask, *want;
 } special_rows[] = {
     {"localhost A", PUBLIC, "localhost A", V4("localhost")},
-    {"localhost ANY", PUBLIC, "localhost ANY", V4("localhost") V6("localhost")},
+    {"localhost ANY", PUBLIC, "localhost ANY tcp", V4("localhost") V6("localhost")},
     {"below localhost", PUBLIC, "a.B.LocalHost A", V4("a.B.LocalHost")},
     {"localhost in another class", PUBLIC, "localhost A class=4", "FORWARD"},
     {"not localhost: longer label", PUBLIC, "xlocalhost A", "FORWARD"},
@@ -397,5 +446,83 @@ static void check_zones(void **state)
     }
 }
 
+/* What a loop is found by cannot be known before: drawn anew each time, and the answer is of the
+ * name, of this process. */
+static void loop_names_are_no_two_alike(void **state)
+{
+    struct world *w = world_new(NULL, NULL);
+    char answers[2][LOOP_DIGITS + 1];
+    struct name domain, names[2];
+
+    assert_int_equal(name_parse(&domain, "corp.example"), 0);
+    for (int i = 0; i < 2; i++)
+        loop_name(&w->view, &domain, &names[i], answers[i]);
+    assert_memory_not_equal(names[0].data + 1, names[1].data + 1, LOOP_DIGITS);
+    assert_memory_not_equal(names[0].data + 1 + LOOP_DIGITS, names[1].data + 1 + LOOP_DIGITS,
+                            LOOP_DIGITS);
+    assert_string_not_equal(answers[0], answers[1]);
+    assert_memory_not_equal(names[1].data + 1 + LOOP_DIGITS, answers[1], LOOP_DIGITS);
+    world_free(w);
+}
+
+/* A reply to www.example with private addresses, and what stands behind them. */
+static const struct filter_row {
+    const char *name;
+    size_t cut;      /* octets that are missing at its end */
+    unsigned owners; /* names of 200 octets, each with an address; then ... */
+    unsigned more;   /* ... so many addresses of the last */
+    bool is_public;  /* the first address */
+    int want;
+} filter_rows[] = {
+    {"left out", 0, 0, 0, false, 1},
+    {"nothing to leave out", 0, 0, 0, true, 0},
+    {"cut short: of no use", 1, 0, 0, false, -EBADMSG},
+    {"cut short, behind a public address: of no use", 1, 0, 0, true, -EBADMSG},
+    {"no header: of no use", 10000, 0, 0, true, -EBADMSG},
+    {"what is left has room", 0, 70, 100, false, 1},
+    {"what is left has no room: of no use", 0, 70, 2500, false, -EMSGSIZE},
+};
+
+static void check_filter(void **state)
+{
+    const struct filter_row *r = *state;
+    static uint8_t image[DNS_MAX_MESSAGE];
+    struct world *w = world_new(NULL, NULL);
+    struct writer out = writer_make(image, sizeof image);
+    struct reply_facts f = {.kind = REPLY_POSITIVE};
+    const uint8_t ip[] = {r->is_public ? 9 : 10, 0, 0, 1}, other[] = {9, 9, 9, 9};
+    size_t owner = DNS_HEADER, len;
+    struct name www;
+    char text[250];
+
+    assert_int_equal(name_parse(&www, "www.example"), 0);
+    message_begin(&out, 1, DNS_QR, &www, TYPE_A, CLASS_IN);
+    for (unsigned i = 0; i <= r->owners + r->more; i++) {
+        struct name name;
+
+        snprintf(text, sizeof text, "%060u.%060u.%060u.x", i, i, i);
+        assert_int_equal(name_parse(&name, text), 0);
+        if (i > 0 && i <= r->owners)
+            writer_bytes(&out, name.data, name.len);
+        else
+            writer_u16(&out, 0xc000 | (uint16_t)owner);
+        owner = i > 0 && i <= r->owners ? out.len - name.len : owner;
+        writer_u16(&out, TYPE_A);
+        writer_u16(&out, CLASS_IN);
+        writer_u32(&out, 60);
+        writer_u16(&out, 4);
+        writer_bytes(&out, i == 0 ? ip : other, 4);
+        message_count(&out, SECTION_ANSWER);
+    }
+    assert_false(out.full);
+    len = out.len > r->cut ? out.len - r->cut : DNS_HEADER - 1;
+    assert_int_equal(real_filter(&w->view, image, &len, &f), r->want);
+    if (r->want == 1)
+        assert_int_equal(bytes_u16(image + 6), r->owners + r->more);
+    assert_int_equal(f.kind, r->want == 1 && r->owners == 0 ? REPLY_NODATA : REPLY_POSITIVE);
+    world_free(w);
+}
+
 TESTS("answer", ROWS(rows, check_row), ROWS(size_rows, check_size), ROWS(order_rows, check_order),
-      ROWS(special_rows, check_special), TEST(check_zones), TEST(check_update))
+      ROWS(special_rows, check_special), ROWS(filter_rows, check_filter), TEST(check_zones),
+      TEST(check_update), TEST(loop_names_are_no_two_alike))

@@ -179,9 +179,10 @@ static void check_answer(void **state)
         n++;
     for (int i = 0; i < 3; i++) {
         assert_string_equal(sorted(ask_from(w, "10.0.0.1")), sorted(want));
-        assert_int_equal(w->q->event.n_answer, n);
+        assert_int_equal(count_words(w->q->event.answer), n);
     }
-    assert_int_equal(w->stats.kms_decision_hits, 1); /* the second was decided from the cache */
+    /* The second was decided from the cache; what is given to be counted is not kept. */
+    assert_int_equal(w->stats.kms_decision_hits, w->scratch->choice.pinned < 0);
     world_free(w);
 }
 
@@ -290,9 +291,7 @@ static void check_pin(void **state)
     }
     assert_string_equal(sorted(ask_from(w, "10.0.0.9")), sorted("NOERROR\n" A B C));
     assert_string_equal(sorted(ask_from(w, "10.0.0.1")), sorted("NOERROR\n" A B C));
-    assert_in_range(w->stats.kms_decision_hits, 8, 8);
-    ask_from(w, "10.0.0.1");
-    assert_int_equal(w->stats.kms_decision_hits, 9); /* what all are given is kept */
+    assert_int_equal(w->stats.kms_decision_hits, 1); /* what all are given is kept */
     make_known(&k, "a");                             /* the next one begins to count */
     assert_string_equal(ask_from(w, "10.0.0.9"), "NOERROR\n" B);
     make_known(&k, "");

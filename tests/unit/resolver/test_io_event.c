@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "resolver/io.h"
+#include "resolver/stats.h"
 #include "tests/unit/rows.h"
 
 enum { PATIENCE = 5000 };
@@ -14,6 +15,7 @@ enum { PATIENCE = 5000 };
 static struct {
     struct event_base *base;
     struct random random;
+    struct worker_stats stats;
     struct io *io;
     struct addr server;
     int fd; /* the server's socket */
@@ -49,11 +51,20 @@ static void on_receive(struct io_peer *peer, const uint8_t *wire, ssize_t len)
         t.io->close(t.io, peer);
 }
 
+static int ask_from(struct probe *p, enum io_kind kind, const char *question, const char *source)
+{
+    struct addr from = {0};
+    const struct io_target to = {
+        .server = &t.server, .source = source ? &from : NULL, .kind = kind};
+
+    assert_true(source == NULL || addr_parse(&from, source, 0) == 0);
+    *p = (struct probe){.peer = {.receive = on_receive}};
+    return t.io->ask(t.io, &p->peer, &to, (const uint8_t *)question, strlen(question));
+}
+
 static void ask(struct probe *p, enum io_kind kind, const char *question)
 {
-    *p = (struct probe){.peer = {.receive = on_receive}};
-    assert_int_equal(
-        t.io->ask(t.io, &p->peer, &t.server, kind, (const uint8_t *)question, strlen(question)), 0);
+    assert_int_equal(ask_from(p, kind, question, NULL), 0);
 }
 
 /* The loop runs until that is no longer 0; NULL: for a moment. */
@@ -99,6 +110,42 @@ static void port_is_drawn(void)
     t.io->close(t.io, &p[1].peer);
 }
 
+/* A route's source address is the socket's, on a port that is drawn all the same; where the machine
+ * does not have it, that is said. */
+static void source_of_udp(void)
+{
+    struct random same = t.random;
+    unsigned drawn = 1024 + random_below(&same, 65536 - 1024);
+    struct sockaddr_in from;
+    struct probe p[2];
+
+    for (int i = 0; i < 2; i++) { /* the second time what is drawn is taken */
+        assert_int_equal(ask_from(&p[i], IO_UDP, "q", "127.0.0.77"), 0);
+        from = take_question();
+        assert_int_equal(ntohl(from.sin_addr.s_addr), 0x7f00004d);
+        assert_int_equal(ntohs(from.sin_port) == drawn, i == 0);
+    }
+    t.io->close(t.io, &p[0].peer);
+    t.io->close(t.io, &p[1].peer);
+    assert_int_equal(ask_from(&p[0], IO_UDP, "q", "203.0.113.77"), -EADDRNOTAVAIL);
+    assert_null(p[0].peer.handle);
+}
+
+static void source_of_tcp(void)
+{
+    struct sockaddr_in from;
+    struct probe p;
+    int fd;
+
+    assert_int_equal(ask_from(&p, IO_TCP, "a header alone", "127.0.0.77"), 0);
+    fd = accept(t.fd, (struct sockaddr *)&from, &(socklen_t){sizeof from});
+    assert_int_equal(ntohl(from.sin_addr.s_addr), 0x7f00004d);
+    t.io->close(t.io, &p.peer);
+    close(fd);
+    assert_int_equal(ask_from(&p, IO_TCP, "a header alone", "203.0.113.77"), -EADDRNOTAVAIL);
+    assert_null(p.peer.handle);
+}
+
 /* Forged "fragmentation needed" messages have no effect, and nobody but the server is heard. */
 static void only_the_server_is_heard(void)
 {
@@ -135,7 +182,7 @@ static void refused(void)
     close(t.fd);
     t.fd = dup(0);
     ask(&p[0], IO_UDP, "q");
-    ask(&p[1], IO_TCP, "q");
+    ask(&p[1], IO_TCP, "a header alone");
     ask(&p[2], IO_CONNECT, "");
     assert_int_equal(p[0].error | p[1].error | p[2].error, 0);
     for (int i = 0; i < 3; i++) {
@@ -143,39 +190,6 @@ static void refused(void)
         assert_int_equal(p[i].error, -ECONNREFUSED);
         assert_null(p[i].peer.handle);
     }
-}
-
-/* One message a connection, however it is cut; what is behind it is not for us. */
-static void stream(void)
-{
-    struct probe p;
-    char text[16];
-    int fd;
-
-    ask(&p, IO_TCP, "question");
-    p.closes = true;
-    fd = accept(t.fd, NULL, NULL);
-    run_until(NULL);
-    assert_int_equal(recv(fd, text, sizeof text, 0), 10);
-    assert_memory_equal(text, "\0\10question", 10);
-    for (size_t i = 0; i < 7; i++) {
-        assert_int_equal(p.n, 0);
-        assert_int_equal(send(fd, &"\0\5reply"[i], 1, 0), 1);
-        run_until(NULL);
-    }
-    run_until(&p.n);
-    assert_string_equal(p.text, "reply");
-    assert_null(p.peer.handle);
-    close(fd);
-    ask(&p, IO_TCP, "q");
-    fd = accept(t.fd, NULL, NULL);
-    assert_int_equal(send(fd, "\0\5rep", 5, 0), 5);
-    run_until(NULL);
-    assert_int_equal(recv(fd, text, 3, MSG_WAITALL), 3); /* else the end would be a reset */
-    close(fd);
-    run_until(&p.error);
-    assert_int_equal(p.error, -ECONNRESET);
-    assert_int_equal(p.n, 0);
 }
 
 /* Connected, and closed at once: nothing is sent, and nothing that comes is read. */
@@ -206,9 +220,10 @@ static const struct row {
     int type; /* of the server's socket */
 } rows[] = {
     {"the port is drawn", port_is_drawn, SOCK_DGRAM},
+    {"source of UDP", source_of_udp, SOCK_DGRAM},
+    {"source of TCP", source_of_tcp, SOCK_STREAM},
     {"only the server is heard", only_the_server_is_heard, SOCK_DGRAM},
     {"refused", refused, SOCK_STREAM},
-    {"a stream", stream, SOCK_STREAM},
     {"connected", connected, SOCK_STREAM},
 };
 
@@ -220,7 +235,7 @@ static void check_row(void **state)
     memset(&t, 0, sizeof t);
     t.base = event_base_new();
     t.random.fill = fill;
-    t.io = io_event_new(t.base, &t.random);
+    t.io = io_event_new(t.base, &t.random, &t.stats);
     assert_non_null(t.io);
     t.fd = socket(AF_INET, r->type, 0);
     assert_int_equal(bind(t.fd, (struct sockaddr *)&sa, sizeof sa), 0);

@@ -11,7 +11,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
-#include "resolver/listen.h"
+#include "resolver/threads.h"
 
 enum { SLOTS = 16, CLIENTS = 26 + 40 };
 
@@ -27,9 +27,12 @@ enum { SLOTS = 16, CLIENTS = 26 + 40 };
 static const struct row {
     const char *name, *settings, *steps;
     unsigned slots; /* 0: SLOTS */
+    bool broken;    /* the socket for UDP: always readable, and it never can be read */
 } rows[] = {
     {"more than a batch", "", "u#100 u=100 queries_udp=100 answers=100 send_errors=0"},
     {"forwarded", "", "u?www.example u=0 <0 u=1 dropped=0"},
+    {"a socket that fails rests instead of being woken without end", "",
+     "~ receive_errors=1 ~ receive_errors=2", .broken = true},
     {"access drops it", "access: [{net: 127.0.0.1/32, action: drop}]",
      "u*2 u=0 dropped=2 kms_questions=2 audit_dropped=2"},
 
@@ -51,7 +54,7 @@ static const struct row {
     {"a second question waits for the first to be whole", "", "+a1 a?invalid a?invalid a=2"},
 
     {"between two lots of connections others have their turn", "",
-     "%40 tcp_connections=32 ~ tcp_connections=40"},
+     "%40 tcp_connections=2 ~ tcp_connections=40"},
     {"out of descriptors the listener rests instead of being woken without end", "",
      "$ receive_errors=1 tcp_connections=0 ~ tcp_connections=1"},
     {"a question since then counts", "limits: {tcp-connections: 3}",
@@ -72,8 +75,8 @@ static const struct row {
 static struct {
     struct net *n;
     struct event_base *base;
-    struct listen listen;
-    struct listener *listeners; /* UDP, then TCP */
+    struct worker worker;
+    int *listeners; /* UDP, then TCP */
     struct udp *udp;
     struct tcp *tcp;
     struct sockaddr_in server;
@@ -109,12 +112,11 @@ static int connect_from(int type, int n)
 static void set_up(const struct row *r)
 {
     char settings[300];
-    struct diags d;
+    struct diags d = {0};
     in_port_t port = (in_port_t)(20000 + getpid() % 10000);
 
     memset(&t, 0, sizeof t);
     signal(SIGPIPE, SIG_IGN);
-    diags_init(&d);
     t.n = net_new(r->slots > 0 ? r->slots : SLOTS);
     t.n->send_client = send_client;
     do {
@@ -125,15 +127,23 @@ static void set_up(const struct row *r)
         world_settings(t.n->w, settings);
     } while (listen_bind(t.n->w->settings, 1, &t.listeners, &d) != 0);
     diags_fini(&d);
+    if (r->broken) {
+        int ends[2];
+
+        assert_int_equal(pipe(ends), 0);
+        assert_int_equal(write(ends[1], "", 1), 1);
+        assert_int_equal(dup2(ends[0], t.listeners[0]), t.listeners[0]);
+        close(ends[0]);
+        close(ends[1]);
+    }
     t.base = event_base_new();
-    t.listen = (struct listen){.base = t.base,
-                               .io = &t.n->io,
-                               .view = &t.n->w->view,
-                               .forwarder = t.n->f,
-                               .stats = &t.n->w->stats,
-                               .n_workers = 1};
-    t.udp = udp_new(&t.listen, t.listeners, 1);
-    t.tcp = tcp_new(&t.listen, t.listeners + 1, 1);
+    t.worker.base = t.base;
+    t.worker.io = &t.n->io;
+    t.worker.view = &t.n->w->view;
+    t.worker.forwarder = t.n->f;
+    t.worker.n_workers = 1;
+    t.udp = udp_new(&t.worker, t.listeners, 1);
+    t.tcp = tcp_new(&t.worker, t.listeners + 1, 1);
     assert_true(t.udp != NULL && t.tcp != NULL);
     t.server = (struct sockaddr_in){AF_INET, htons(port), {htonl(INADDR_LOOPBACK)}, {0}};
     t.client['u' - 'a'] = connect_from(SOCK_DGRAM, 1);
@@ -144,7 +154,7 @@ static void stop(void)
     forwarder_free(t.n->f);
     udp_free(t.udp);
     tcp_free(t.tcp);
-    assert_true(t.udp == NULL || fcntl(t.listeners[0].fd, F_GETFD) < 0); /* it is closed */
+    assert_true(t.udp == NULL || fcntl(t.listeners[0], F_GETFD) < 0); /* it is closed */
     t.n->f = NULL;
     t.udp = NULL;
     t.tcp = NULL;
@@ -209,7 +219,7 @@ static void check_number(const char *name, int want)
         const char *name;
         uint64_t is;
     } numbers[] = {
-#define X(name) {#name, t.n->w->stats.name},
+#define X(name) {#name, t.n->w->stats.name + t.worker.stats.name},
         WORKER_COUNTERS(X)
 #undef X
             {"sent", (uint64_t)t.n->n_sent},
@@ -248,6 +258,8 @@ static void step(const char *s)
     } else if (s[0] == '%') {
         for (int i = 0; i < atoi(s + 1); i++)
             t.client[26 + i] = connect_from(SOCK_STREAM, 1 + i % 4);
+        event_base_loop(t.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+        return;
     } else if (s[0] == '<') {
         last = strchr(s, '-') != NULL ? atoi(strchr(s, '-') + 1) : atoi(s + 1);
         for (int i = atoi(s + 1); i <= last; i++)

@@ -124,14 +124,13 @@ static void check_row(void **state)
     uint64_t before = machine_fingerprint(root);
     char text[512];
     struct settings *s;
-    struct diags d;
+    struct diags d = {0};
 
     if (r->conf != NULL)
         write_conf("etc/resolv.conf", r->conf);
     if (r->resolved != NULL)
         write_conf("run/systemd/resolve/resolv.conf", r->resolved);
     assert_true((machine_fingerprint(root) == before) == (r->conf == NULL && r->resolved == NULL));
-    diags_init(&d);
     with_own(r->settings, text);
     assert_int_equal(settings_read_text(&s, text, strlen(text), &d), 0);
     assert_int_equal(machine_routes(s, root, &d), r->problem != NULL ? -EINVAL : 0);

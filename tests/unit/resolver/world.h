@@ -5,7 +5,7 @@
  * the test moves; questions and replies as text, answers and events as text.
  *
  * A question: "NAME TYPE [word...]", with the words
- *   edns[=SIZE] do keepalive nsid cd ad rd0 tcp tsig from=IP[:PORT] port0 class=NUMBER
+ *   edns[=SIZE] do keepalive nsid cookie=client|good|false|bad cd ad rd0 tcp tsig from=IP[:PORT] port0 class=NUMBER
  *   opcode=NUMBER version
  * A reply of the real DNS: "RCODE [ad | ms=NUMBER]", then a record a line with its section
  * in front ("an", "ns", "ar"); or "timeout", "deadline", "fail=RCODE".
@@ -19,10 +19,11 @@
 
 #include "base/str.h"
 #include "policy/change.h"
-#include "policy/text.h"
 #include "resolver/query.h"
 #include "tests/unit/scratch.h"
 
+enum { WORLD_WALL_S = 1700000000 };
+#define WORLD_WALL_MS (1000ull * WORLD_WALL_S)
 #define WORLD_SETTINGS                                                                             \
     "access: [{net: 10.0.0.0/8, action: allow}, {net: 192.0.2.0/24, action: refuse}, "             \
     "{net: 198.51.100.0/24, action: drop}, {net: \"2001:db8::/32\", action: allow}]\n"             \
@@ -32,12 +33,14 @@
 struct world {
     struct settings *settings;
     struct cache *cache;
+    struct ratelimit *ratelimit;
     struct store *store;
     struct policy_reader *reader;
     struct random random;
     uint32_t seed;
     struct worker_stats stats;
     struct scratch *scratch;
+    struct health *health; /* none: all hosts are up */
     struct view view;
     struct now now;
     char dir[SCRATCH];
@@ -58,9 +61,8 @@ static inline void world_random(void *context, uint8_t *out, size_t len)
 static inline struct settings *world_read_settings(const char *text)
 {
     struct settings *s = NULL;
-    struct diags d;
+    struct diags d = {0};
 
-    diags_init(&d);
     if (settings_read_text(&s, text, strlen(text), &d) != 0) {
         diags_print(&d, stderr);
         fail_msg("settings: %s", text);
@@ -74,17 +76,21 @@ static inline void world_policy(struct world *w, const char *text)
 {
     struct policy_change change = {.log = {.author = "test", .time_ms = 1}};
     struct policy p;
-    struct diags d;
+    struct diags d = {0};
     char whole[65536];
 
     snprintf(whole, sizeof whole, "waymark-policy: 1\n%s", text);
-    diags_init(&d);
-    if (policy_text_read(&p, "policy", whole, strlen(whole), true, &d) != 0) {
+    if (policy_text_read(&p, "policy", whole, strlen(whole), &d) != 0 ||
+        policy_references(&p, &d) != 0) {
         diags_print(&d, stderr);
         fail_msg("policy: %s", text);
     }
     view_policy_end(&w->view);
-    assert_int_equal(policy_change_put(w->store, &change, &p, &d), 0);
+    assert_int_equal(policy_change_begin(&change, w->store), 0);
+    assert_int_equal(policy_change_make(&change, &p, POLICY_REPLACE), 0);
+    assert_int_equal(policy_change_apply(&change, &d), 0);
+    assert_int_equal(policy_change_commit(&change), 0);
+    policy_change_fini(&change);
     policy_fini(&p);
     diags_fini(&d);
 }
@@ -111,15 +117,19 @@ static inline struct world *world_new(const char *settings, const char *policy)
     w->q = calloc(1, sizeof *w->q);
     w->scratch = calloc(1, sizeof *w->scratch);
     w->cache = cache_new(1 << 20, &key);
-    w->now = (struct now){.mono_ms = 1000000, .wall_ms = 1700000000000};
+    w->now = (struct now){.mono_ms = 1000000, .wall_ms = WORLD_WALL_MS};
     assert_true(w->q != NULL && w->scratch != NULL && w->cache != NULL);
+    w->ratelimit = ratelimit_new(&key);
+    assert_non_null(w->ratelimit);
     w->random = (struct random){.fill = world_random, .context = w};
     world_settings(w, settings);
     w->view = (struct view){.settings = w->settings,
                             .cache = w->cache,
                             .random = &w->random,
                             .stats = &w->stats,
-                            .scratch = w->scratch};
+                            .scratch = w->scratch,
+                            .health = &w->health,
+                            .ratelimit = w->ratelimit};
     if (policy == NULL)
         return w;
     scratch_make(w->dir);
@@ -141,6 +151,7 @@ static inline void world_free(struct world *w)
     }
     settings_free(w->settings);
     cache_free(w->cache);
+    free(w->ratelimit);
     free(w->scratch);
     free(w->q);
     free(w);
@@ -212,6 +223,36 @@ static inline void put_record_head(struct writer *w, uint16_t type, uint16_t cla
     writer_u16(w, (uint16_t)rdlength);
 }
 
+/* When clients were given their cookies. */
+static uint64_t world_cookies_ms = WORLD_WALL_MS;
+
+/* The cookie of 10.0.0.1 at that time: the world's keys are zero. */
+static inline bool world_cookie(const uint8_t *sent, size_t len, uint64_t wall_ms,
+                                uint8_t out[COOKIE_OCTETS])
+{
+    static const struct hash_key keys[COOKIE_KEYS];
+    struct addr client;
+
+    assert_int_equal(addr_parse(&client, "10.0.0.1", 0), 0);
+    return cookie_answer(keys, true, &client, sent, len, wall_ms, out);
+}
+
+/* client: its own part; good: what it was given at the first; false: not by us; bad: too short. */
+static inline size_t cookie_write(const char *word, uint8_t out[4 + COOKIE_OCTETS])
+{
+    static const uint8_t own[COOKIE_CLIENT] = "octets_8";
+    const uint8_t n = strcmp(word, "bad") == 0      ? 9
+                      : strcmp(word, "client") == 0 ? COOKIE_CLIENT
+                                                    : COOKIE_OCTETS;
+
+    (void)world_cookie(own, sizeof own, world_cookies_ms, out + 4);
+    out[27] ^= strcmp(word, "false") == 0;
+    out[0] = out[2] = 0;
+    out[1] = OPTION_COOKIE;
+    out[3] = n;
+    return 4u + n;
+}
+
 static inline size_t question_write(const struct words *s, uint8_t *out, size_t size)
 {
     struct writer w = writer_make(out, size);
@@ -219,22 +260,27 @@ static inline size_t question_write(const struct words *s, uint8_t *out, size_t 
     bool has_do = has_option(s, "do"), tsig = has_option(s, "tsig"), opt;
     uint16_t type, option = has_option(s, "keepalive") ? OPTION_KEEPALIVE : 0;
     unsigned flags = (unsigned)option_number(s, "opcode", 0) << 11;
+    uint8_t cookie[4 + COOKIE_OCTETS];
+    size_t n_cookie = 0;
     struct name name;
 
     flags |= has_option(s, "rd0") ? 0 : DNS_RD;
     flags |= has_option(s, "cd") ? DNS_CD : 0;
     flags |= has_option(s, "ad") ? DNS_AD : 0;
     option = has_option(s, "nsid") ? OPTION_NSID : option;
-    opt = has_option(s, "edns") || has_do || option != 0;
+    if (has_option(s, "cookie"))
+        n_cookie = cookie_write(option_of(s, "cookie"), cookie);
+    opt = has_option(s, "edns") || has_do || option != 0 || n_cookie > 0;
     assert_int_equal(name_parse(&name, word_at(s, 0)) | type_parse(&type, word_at(s, 1)), 0);
     message_begin(&w, 0xbeef, (uint16_t)flags, &name, type,
                   (uint16_t)option_number(s, "class", CLASS_IN));
     if (opt)
         put_record_head(&w, TYPE_OPT, (uint16_t)(edns > 0 ? edns : 1232),
                         (has_option(s, "version") ? 1u << 16 : 0) | (has_do ? 0x8000u : 0),
-                        option != 0 ? 4 : 0);
+                        (option != 0 ? 4 : 0) + n_cookie);
     if (option != 0) /* keepalive: without a time, RFC 7828 3.2.1 */
         writer_u32(&w, (uint32_t)option << 16);
+    writer_bytes(&w, cookie, n_cookie);
     if (tsig)
         put_record_head(&w, TYPE_TSIG, CLASS_ANY, 0, 0);
     writer_patch_u16(&w, 10, (uint16_t)(opt + tsig));
@@ -370,9 +416,12 @@ static inline void world_cache(struct world *w, const char *question, const char
     real_keep(&w->view, &w->q->key, &r.came, w->now);
 }
 
-/* EDNS of an answer: " edns", " do", " ede=CODE[:TEXT]", " keepalive=N", " nsid=TEXT". */
-static inline void add_opt(struct str *s, const struct message *m, const uint8_t *wire, size_t len)
+/* EDNS of an answer: " edns", " do", " ede=CODE[:TEXT]", " keepalive=N", " nsid=TEXT", " cookie" ("?": not
+ * a good one of 10.0.0.1 at that time). */
+static inline void add_opt(struct str *s, const struct message *m, const uint8_t *wire, size_t len,
+                           uint64_t wall_ms)
 {
+    uint8_t again[COOKIE_OCTETS];
     struct cursor c = cursor_make(wire, len);
 
     if (!m->edns.present)
@@ -389,6 +438,8 @@ static inline void add_opt(struct str *s, const struct message *m, const uint8_t
             str_addf(s, " ede=%d%s%.*s", bytes_u16(p), n > 2 ? ":" : "", n - 2, p + 2);
         else if (code == OPTION_NSID)
             str_addf(s, " nsid=%.*s", n, p);
+        else if (code == OPTION_COOKIE && n == COOKIE_OCTETS && memcmp(p, "octets_8", 8) == 0)
+            str_addf(s, " cookie%s", world_cookie(p, n, wall_ms, again) ? "" : "?");
         else if (code == OPTION_KEEPALIVE && n == 2)
             str_addf(s, " keepalive=%d", bytes_u16(p));
         else
@@ -423,7 +474,7 @@ static inline const char *world_answer(struct world *w, enum answer a)
     str_add(&s, rcode_print(m.rcode, rcode));
     for (size_t i = 0; i < ARRAY_LEN(flags); i++)
         str_add(&s, (m.flags & flags[i].flag) != 0 ? flags[i].name : "");
-    add_opt(&s, &m, w->out, q->out_len);
+    add_opt(&s, &m, w->out, q->out_len, w->now.wall_ms);
     if (m.counts[1] + m.counts[2] + m.counts[3] > (m.opt_at != 0)) {
         str_add(&s, "\n");
         wire_to_text(w->out, q->out_len, s.text + s.len, s.size - s.len);
@@ -442,13 +493,21 @@ static inline struct message world_message(struct world *w, enum answer a)
     return m;
 }
 
-static inline void add_hosts(struct str *s, const char *label, const struct audit_host *list, int n)
+static inline void add_list(struct str *s, const char *label, const char *list)
 {
-    char name[NAME_TEXT];
+    if (*list != '\0')
+        str_add(s, label);
+    for (; *list != '\0'; list++)
+        str_addf(s, "%c", *list == ' ' ? ',' : *list);
+}
 
-    for (int i = 0; i < n; i++)
-        str_addf(s, "%s%s:%u", i == 0 ? label : ",", name_print(&list[i].target, name),
-                 list[i].port);
+static inline int count_words(const char *list)
+{
+    int n = *list != '\0';
+
+    for (; *list != '\0'; list++)
+        n += *list == ' ';
+    return n;
 }
 
 /* "OUTCOME REASON VERDICT RCODE [rule=R] ...", or "none". */
@@ -467,10 +526,9 @@ static inline const char *world_event(const struct world *w, char *out, size_t s
         str_addf(&s, " rule=%s", e->rule);
     if (e->would != 0)
         str_addf(&s, " would=%s:%s", outcome_names[e->would], e->would_rule);
-    add_hosts(&s, " answer=", e->answer, e->n_answer);
-    add_hosts(&s, " unapproved=", e->unapproved, e->n_unapproved);
-    for (int i = 0; i < e->n_networks; i++)
-        str_addf(&s, "%s%s", i == 0 ? " in=" : ",", e->networks[i]);
+    add_list(&s, " answer=", e->answer);
+    add_list(&s, " unapproved=", e->unapproved);
+    add_list(&s, " in=", e->networks);
     str_add(&s, e->cached ? " cached" : "");
     return out;
 }

@@ -57,7 +57,6 @@ static struct settings *read_script(const char *script)
             scratch_write(part, text);
         }
     }
-    diags_init(&d);
     rc = settings_read(&s, "t", assign, &d);
     assert_int_equal(rc, d.all == 0 ? 0 : -EINVAL);
     for (size_t i = 0; i < d.n; i++)
@@ -94,8 +93,18 @@ static void assert_changes(const struct settings *was, const struct settings *is
 
 /* ---- values and problems ---- */
 
-#define REST ", strategy: ordered, timeout: 1s, trust-ad: no, edns: yes, fall-back: no}]"
-#define OTHER ", strategy: ordered, timeout: 300ms, trust-ad: yes, edns: no, fall-back: yes}]"
+#define NO_TLS ", tls: off, tls-name: \"\", tls-pin: [], tls-ca: \"\", tls-port: 853}"
+#define PIN "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+#define WITH_TLS                                                                                   \
+    ", strategy: ordered, source: [], timeout: 1s, trust-ad: no, edns: yes, "                      \
+    "stop-rebinding: no, fall-back: no, tls: "
+#define REST1                                                                                      \
+    ", strategy: ordered, source: [], timeout: 1s, trust-ad: no, edns: yes, "                      \
+    "stop-rebinding: no, fall-back: no" NO_TLS
+#define REST REST1 "]"
+#define OTHER                                                                                      \
+    ", strategy: fastest, source: [\"10.0.0.5\"], timeout: 300ms, trust-ad: yes, edns: no, "       \
+    "stop-rebinding: yes, fall-back: yes" NO_TLS "]"
 #define EVERYBODY "[{net: 0.0.0.0/0, action: allow}]"
 #define WIDE "server: {listen: [0.0.0.0]}\naccess: "
 #define OPEN(net, at)                                                                              \
@@ -150,9 +159,9 @@ static const struct row {
     {"-o section", "@-o server={workers: 1}", "server.workers* 1"},
     {"-o without =", "@-o server.workers", "-o: server.workers: write it as section.key=value"},
     {"-o unknown", "@-o audit.retenion=1d",
-     "-o: audit.retenion=1d: unknown key \"retenion\" in audit; did you mean retention?"},
+     "-o: audit.retenion=1d: there is no such option; did you mean audit.retention?"},
     {"-o bad YAML", "@-o server.listen=[",
-     "-o: server.listen=[: is not YAML: check its quotes and brackets"},
+     "-o: server.listen=[: server.listen: \"[\" is not YAML: check its quotes and brackets"},
     {"wildcard with a company's own /8 and /16",
      WIDE "[{net: 9.0.0.0/8, action: allow}, {net: \"2001::/16\", action: allow}]",
      "server.listen* [\"0.0.0.0:53\"]\naccess [{net: 9.0.0.0/8, action: allow}, {net: 2001::/16, "
@@ -160,10 +169,8 @@ static const struct row {
     {"-o open resolver", "server: {listen: [0.0.0.0]}@-o access=" EVERYBODY,
      "-o: access=" EVERYBODY ": " OPEN("0.0.0.0/0", "0.0.0.0:53")},
     {"unknown section, nothing near", "zzzzzz: 1", "t:1:1: unknown key \"zzzzzz\" in the settings"},
-    {"key with dots", "\ncache.size: 1M",
-     "t:2:1: unknown key \"cache.size\" in the settings; write size in cache"},
-    {"option of another section", "server:\n  mode: live",
-     "t:2:3: unknown key \"mode\" in server; write mode in kms"},
+    {"key with dots", "\ncache.size: 1M", "t:2:1: unknown key \"cache.size\" in the settings"},
+    {"option of another section", "server:\n  mode: live", "t:2:3: unknown key \"mode\" in server"},
     {"too large", "server: {workers: 257}",
      "t:1:19: server.workers: \"257\" is out of range: 0 to 256"},
     {"no text", "server:\n  user:\n",
@@ -194,10 +201,64 @@ static const struct row {
     {"zone twice, other case",
      "forward:\n- {zone: a.b, servers: [10.0.0.1]}\n- {zone: A.b., servers: [10.0.0.2]}",
      "t:3:3: forward: A.b. is listed twice"},
-    {"strategy of later", ROUTE("strategy: fastest"),
-     "t:1:52: forward.strategy: \"fastest\" is none of ordered"},
-    {"client rate of later", "limits: {client-rate: 20}",
-     "t:1:23: limits.client-rate: \"20\" is out of range: only 0 works in this version"},
+    {"strategy of others", ROUTE("strategy: random"),
+     "t:1:52: forward.strategy: \"random\" is none of ordered, fastest, parallel"},
+    {"sources of both families",
+     "forward: [{zone: ., servers: [10.0.0.1, \"fd00::1\"], source: [10.0.0.5, \"fd00::5\"], "
+     "strategy: parallel}]",
+     "forward [{zone: \".\", servers: [\"10.0.0.1:53\", \"[fd00::1]:53\"], strategy: parallel, "
+     "source: "
+     "[\"10.0.0.5\", \"fd00::5\"], timeout: 1s, trust-ad: no, edns: yes, stop-rebinding: no, "
+     "fall-back: no" NO_TLS "]"},
+    {"strict TLS by name",
+     "forward: [{zone: a, servers: [192.0.2.1, \"192.0.2.2:53\"], tls: strict, tls-name: dns.b, "
+     "tls-ca: /c}]",
+     "forward [{zone: a, servers: [\"192.0.2.1:853\", \"192.0.2.2:53\"]" WITH_TLS
+     "strict, tls-name: dns.b, tls-pin: [], tls-ca: /c, tls-port: 853}]"},
+    {"strict TLS by pin, at another port",
+     "forward: [{zone: a, servers: [192.0.2.1], tls: strict, tls-pin: [\"" PIN
+     "\"], tls-port: 8853}]",
+     "forward [{zone: a, servers: [\"192.0.2.1:8853\"]" WITH_TLS
+     "strict, tls-name: \"\", tls-pin: [\"" PIN "\"], tls-ca: \"\", tls-port: 8853}]"},
+    {"opportunistic TLS: the port is that without it",
+     "forward: [{zone: a, servers: [192.0.2.1], tls: opportunistic}]",
+     "forward [{zone: a, servers: [\"192.0.2.1:53\"]" WITH_TLS
+     "opportunistic, tls-name: \"\", tls-pin: [], tls-ca: \"\", tls-port: 853}]"},
+    {"strict TLS with whomever", ROUTE("tls: strict"),
+     "t:1:11: forward.tls: strict needs tls-name or tls-pin: who must the server be?"},
+    {"TLS name without TLS", ROUTE("tls-name: dns.b"),
+     "t:1:11: forward.tls: off looks at no certificate; for tls-name, tls-pin and tls-ca write "
+     "tls: strict"},
+    {"TLS pin without strict", ROUTE("tls: opportunistic, tls-pin: [\"" PIN "\"]"),
+     "t:1:11: forward.tls: opportunistic looks at no certificate; for tls-name, tls-pin and tls-ca "
+     "write tls: strict"},
+    {"TLS with CAs for no name", ROUTE("tls: strict, tls-pin: [\"" PIN "\"], tls-ca: /c"),
+     "t:1:11: forward.tls-ca has no use without tls-name"},
+    {"TLS name that is none", ROUTE("tls: strict, tls-name: \"dns b\""),
+     "t:1:11: forward.tls-name: \"dns b\" must be letters, digits, and . - _"},
+    {"CA file without its path", ROUTE("tls: strict, tls-name: b, tls-ca: c"),
+     "t:1:76: forward.tls-ca: \"c\" must be an absolute path: begin it with /"},
+    {"pins that are none", ROUTE("tls: strict, tls-pin: [sha256/abc=, \"md5/x\"]"),
+     "t:1:65: forward.tls-pin: \"sha256/abc=\" is not sha256/ and 44 characters of base64\n"
+     "t:1:78: forward.tls-pin: \"md5/x\" is not sha256/ and 44 characters of base64"},
+    {"source of another family", ROUTE("source: \"fd00::5\""),
+     "t:1:50: forward.source: no server is asked from fd00::5\n"
+     "t:1:50: forward.source: none is of the family of 10.0.0.1:53"},
+    {"source of one family, servers of both",
+     "forward:\n- {zone: a, servers: [10.0.0.1]}\n- zone: b\n  servers: [10.0.0.1, \"fd00::1\"]\n"
+     "  source: 10.0.0.5",
+     "t:5:11: forward.source: none is of the family of [fd00::1]:53"},
+    {"two sources of one family", ROUTE("source: [10.0.0.5, 10.0.0.6]"),
+     "t:1:50: forward.source: no server is asked from 10.0.0.6"},
+    {"source with a port", ROUTE("source: \"10.0.0.5:53\""),
+     "t:1:50: forward.source: \"10.0.0.5:53\" has a port; it is drawn for each question"},
+    {"source that is none", ROUTE("source: \"::\""),
+     "t:1:50: forward.source: \"::\" is not an address of this machine"},
+    {"secrets of nowhere", "limits: {cookie-secret-file: secrets}",
+     "t:1:30: limits.cookie-secret-file: \"secrets\" must be an absolute path: begin it with /"},
+    {"an exempt client that is no net", "limits: {exempt-clients: [10.0.0.1/8]}",
+     "t:1:27: limits.exempt-clients: \"10.0.0.1/8\" has bits behind its length; write the net's "
+     "first address"},
     {"output to nowhere", "audit: {outputs: [{format: cef}]}",
      "t:1:19: outputs needs to: file:/PATH, or a syslog server: udp:ADDRESS, tcp:ADDRESS, "
      "unix:/PATH"},
@@ -235,6 +296,39 @@ static const struct row {
      "server: {workers: 1}@conf.d/.b.yaml [@conf.d/a.yaml.bak [@conf.d/b.yaml~ [@conf.d/README [",
      "server.workers* 1"},
     {"no file", "@!rm t", "t: cannot be read: No such file or directory"},
+    {"routes of several files add up",
+     "forward: [{zone: ., servers: [10.0.0.1]}]@conf.d/30-corp.yaml forward: [{zone: corp, "
+     "servers: "
+     "[10.0.0.2]}]@conf.d/40.yaml server: {workers: 2}",
+     "server.workers* 2\nforward [{zone: \".\", servers: [\"10.0.0.1:53\"]" REST1
+     ", {zone: corp, servers: [\"10.0.0.2:53\"]" REST},
+    {"a zone in two files",
+     "forward:\n- {zone: a, servers: [10.0.0.1]}\n- {zone: corp, servers: [10.0.0.1]}"
+     "@conf.d/30-corp.yaml forward: [{zone: b, servers: [10.0.0.2]}, {zone: Corp., servers: "
+     "[10.0.0.2]}]",
+     "conf.d/30-corp.yaml:1:43: forward: corp has a route already: t:3:3"},
+    {"the rules of a route name its own file",
+     "forward: [{zone: ., servers: [10.0.0.1], source: \"fd00::1\"}]@conf.d/30-corp.yaml forward: "
+     "[{zone: corp, servers: [10.0.0.2], source: \"fd00::1\"}]",
+     "t:1:50: forward.source: no server is asked from fd00::1\n"
+     "t:1:50: forward.source: none is of the family of 10.0.0.1:53\n"
+     "conf.d/30-corp.yaml:1:53: forward.source: no server is asked from fd00::1\n"
+     "conf.d/30-corp.yaml:1:53: forward.source: none is of the family of 10.0.0.2:53"},
+    {"routes of a file with a mistake, after those of one without",
+     "forward: [{zone: ., servers: [10.0.0.1]}]@conf.d/30.yaml cache: {max-ttl: x}\nforward: "
+     "[{zone: a, servers: [10.0.0.1]}, {zone: b, servers: [10.0.0.1]}, {zone: c, servers: "
+     "[10.0.0.1]}]@conf.d/40.yaml forward: [{zone: d, servers: [10.0.0.1]}]",
+     "conf.d/30.yaml:1:18: cache.max-ttl: \"x\" is not a duration like 300ms, 10s, 5m, 2h, "
+     "90d"},
+    {"reverse zones as prefixes",
+     "forward: [{zone: 10.0.0.0/8, servers: [10.0.0.1]}, {zone: 10.2.3.0/24, servers: [10.0.0.1]}, "
+     "{zone: \"2001:db8::/36\", servers: [10.0.0.1]}]",
+     "forward [{zone: 10.in-addr.arpa, servers: [\"10.0.0.1:53\"]" REST1
+     ", {zone: 3.2.10.in-addr.arpa, servers: [\"10.0.0.1:53\"]" REST1
+     ", {zone: 0.8.b.d.0.1.0.0.2.ip6.arpa, servers: [\"10.0.0.1:53\"]" REST},
+    {"a zone of half an octet is the name that it is",
+     "forward: [{zone: 0/25.2.0.192.in-addr.arpa, servers: [10.0.0.1]}]",
+     "forward [{zone: 0/25.2.0.192.in-addr.arpa, servers: [\"10.0.0.1:53\"]" REST},
     {"a link to itself", "@!ln -s a.yaml conf.d/a.yaml",
      "conf.d/a.yaml: cannot be read: Too many levels of symbolic links"},
     {"a pipe", "@!mkfifo conf.d/a.yaml", "conf.d/a.yaml: is not a file"},
@@ -344,9 +438,8 @@ static void reload_cannot_open_the_resolver(void **state)
 {
     struct settings *was = good("server: {listen: [0.0.0.0]}");
     struct settings *is = good("server: {listen: [10.0.0.1]}\naccess: " EVERYBODY);
-    struct diags d;
+    struct diags d = {0};
 
-    diags_init(&d);
     assert_int_equal(settings_keep(is, was, &d), -EINVAL);
     assert_string_equal(d.list[0], OPEN("0.0.0.0/0", "0.0.0.0:53"));
     diags_fini(&d);
@@ -375,9 +468,30 @@ static void routes_differ_by_zone_and_servers(void **state)
     }
 }
 
+/* Balancers may say for whom they ask: nobody else is one, of neither family. */
+static void balancers_are_those_named(void **state)
+{
+    static const struct {
+        const char *address;
+        bool is;
+    } clients[] = {
+        {"10.0.0.9", true}, {"10.0.0.8", false}, {"2001:db8::9", false},
+        {"10.0.1.7", true}, {"10.0.2.7", false}, {"::ffff:10.0.0.9", true},
+    };
+    struct settings *s = good("server: {proxy-from: [10.0.0.9, 10.0.1.0/24]}");
+    struct addr a;
+
+    for (size_t i = 0; i < ARRAY_LEN(clients); i++) {
+        assert_int_equal(addr_parse(&a, clients[i].address, 0), 0);
+        assert_int_equal(settings_is_balancer(s, &a), clients[i].is);
+    }
+    settings_free(s);
+}
+
 TESTS("settings", ROWS_WITH(rows, check_row, make_folder, remove_folder),
       ROWS_WITH(accesses, check_access, make_folder, remove_folder),
       TEST(the_default_file_may_be_missing),
       TEST_WITH(reload_keeps_what_needs_a_restart, make_folder, remove_folder),
       TEST_WITH(reload_cannot_open_the_resolver, make_folder, remove_folder),
+      TEST_WITH(balancers_are_those_named, make_folder, remove_folder),
       TEST_WITH(routes_differ_by_zone_and_servers, make_folder, remove_folder))

@@ -65,6 +65,30 @@ static const struct fault_row {
     {"EDNS, option longer than the record", BYTES(WITH_ONE OPT_0("\7") "\xfd\xe9\0\4abc"), BAD},
     {"EDNS, half an option code", BYTES(WITH_ONE OPT_0("\1") "\0"), BAD},
     {"EDNS, RDLENGTH over the end", BYTES(WITH_ONE OPT_0("\1")), BAD},
+    {"rfc 7873/9018-1: a client cookie", BYTES(WITH_ONE OPT_0("\xc") "\0\xa\0\x8" "12345678")},
+    {"rfc 7873/9018-1: the shortest with both parts", BYTES(WITH_ONE OPT_0("\x14") "\0\xa\0\x10"
+     "1234567812345678")},
+    {"rfc 7873/9018-1: the longest with both parts", BYTES(WITH_ONE OPT_0("\x2c") "\0\xa\0\x28"
+     "1234567812345678123456781234567812345678")},
+    {"rfc 7873/9018-1: empty cookie", BYTES(WITH_ONE OPT_0("\4") "\0\xa\0\0"), BAD},
+    {"rfc 7873/9018-1: 7 octets", BYTES(WITH_ONE OPT_0("\xb") "\0\xa\0\7" "1234567"), BAD},
+    {"rfc 7873/9018-1: 9 octets", BYTES(WITH_ONE OPT_0("\xd") "\0\xa\0\x9" "123456789"), BAD},
+    {"rfc 7873/9018-1: 15 octets", BYTES(WITH_ONE OPT_0("\x13") "\0\xa\0\xf" "123456781234567"), BAD},
+    {"rfc 7873/9018-1: 41 octets", BYTES(WITH_ONE OPT_0("\x2d") "\0\xa\0\x29"
+     "12345678123456781234567812345678123456781"), BAD},
+    {"CVE-2026-42944: of several cookies the first counts", BYTES(WITH_ONE OPT_0("\x11")
+     "\0\xa\0\x8" "12345678" "\0\xa\0\1" "1")},
+    {"of several cookies the first is bad", BYTES(WITH_ONE OPT_0("\x11")
+     "\0\xa\0\1" "1" "\0\xa\0\x8" "12345678"), BAD},
+    {"EDNS version 1, where a cookie may be anything", BYTES(WITH_ONE OPT("\0\1\0\0", "\5")
+     "\0\xa\0\1" "1"), RCODE_BADVERS},
+    {"rfc 7873 5.4: a cookie and no question", BYTES(HEAD(RD, "\0", "\0", "\0", "\1") OPT_0("\xc")
+     "\0\xa\0\x8" "12345678")},
+    {"EDNS without a cookie and no question", BYTES(HEAD(RD, "\0", "\0", "\0", "\1") OPT_BARE), BAD},
+    {"a bad cookie and no question", BYTES(HEAD(RD, "\0", "\0", "\0", "\1") OPT_0("\5")
+     "\0\xa\0\1" "1"), BAD},
+    {"UPDATE of no zone, with a cookie", BYTES(HEAD("\x28\0", "\0", "\0", "\0", "\1") OPT_0("\xc")
+     "\0\xa\0\x8" "12345678"), BAD},
     {"two OPT", BYTES(QUERY("\0", "\0", "\2") OPT_BARE OPT_BARE), BAD},
     {"OPT with an owner", BYTES(WITH_ONE "\1a" OPT_BARE), BAD},
     {"OPT whose owner is a pointer to a root", BYTES(WITH_ONE "\xc0\x16\0\x29\x10\0\0\0\0\0\0\0"),

@@ -33,6 +33,7 @@ static const struct read_row {
     {"pointer into its own labels", BYTES("\1a\1b\xc0\x0e")},
     {"pointer to the begin of its own labels", BYTES("\1a\xc0\x0c")},
     {"pointer back, whose labels run into it again", BYTES("\1a\1b\xc0\x0c"), 2},
+    {"pointer back to a label that holds it", BYTES("\5\0\xc0\x0c\0\0\0"), 2},
     {"pointer into the header", BYTES("\1a\xc0\x02")},
     {"half a pointer", BYTES("\1a\xc0")},
     {"label kind 0x40", BYTES("\x41z\0")},

@@ -5,7 +5,6 @@
 #include "tests/unit/wire/text_message.h"
 
 #include "wire/reply.h"
-#include "wire/reply_read.h"
 
 /* The query of a client, in its own case. */
 struct client {
@@ -174,10 +173,13 @@ static void check_octets(void **state)
     assert_int_equal(dns_rcode(out, DNS_HEADER), RCODE_SERVFAIL);
 }
 
+#define ZEROS_30 "000000000000000000000000000000000000000000000000000000000000"
+#define ZEROS_90 ZEROS_30 ZEROS_30 ZEROS_30
 static const struct query_row {
     const char *what;
     bool cd, ad, do_bit, edns;
     const char *hex;
+    bool padded;
 } query_rows[] = {
     /* clang-format off */
     {"plain", false, false, false, false, "7777010000010000000000000141036e65740000210001"},
@@ -186,6 +188,10 @@ static const struct query_row {
      "7777010000010000000000010141036e6574000021000100002904d0000000000000"},
     {"DO", true, false, true, true,
      "7777011000010000000000010141036e6574000021000100002904d0000080000000"},
+    {"padded", false, false, true, true,
+     "7777010000010000000000010141036e6574000021000100002904d000008000005e000c005a" ZEROS_90, true},
+    {"padded, without EDNS", false, false, false, false,
+     "7777010000010000000000000141036e65740000210001", true},
     /* clang-format on */
 };
 
@@ -195,13 +201,34 @@ static void check_query(void **state)
     struct name name = {7, 2, "\1A\3net"};
     struct query_build q = {0x7777, &name, TYPE_SRV, CLASS_IN, r->cd, r->ad, r->do_bit, r->edns};
     uint8_t out[512];
-    char hex[200];
-    size_t n = query_build(&q, out, sizeof out);
+    char hex[300];
+    size_t n;
+
+    q.padded = r->padded;
+    n = query_build(&q, out, sizeof out);
 
     for (size_t i = 0; i < n; i++)
         snprintf(hex + 2 * i, 3, "%02x", out[i]);
     assert_string_equal(hex, r->hex);
     assert_int_equal(query_build(&q, out, n - 1), 0);
+}
+
+/* rfc 8467: each length between two multiples of 128, and what is one without it. */
+static void padding_fills_up_to_128(void **state)
+{
+    struct name name = {0};
+    struct query_build q = {.qname = &name, .edns = true, .padded = true};
+    uint8_t out[512];
+
+    for (name.len = 1; name.len < 255; name.len++) { /* its octets are not looked at */
+        size_t bare = name.len + 12u + 4 + 11 + 4, n = query_build(&q, out, sizeof out);
+
+        assert_int_equal(n, (bare + 127) / 128 * 128);
+        assert_int_equal(bytes_u16(out + bare - 6), n - bare + 4);
+        assert_int_equal(bytes_u16(out + bare - 4), 12);
+        assert_int_equal(bytes_u16(out + bare - 2), n - bare);
+        assert_int_equal(query_build(&q, out, n - 1), 0);
+    }
 }
 
 /* A set of SRV: priority and weight of each record, and how often of a hundred each is first, and
@@ -303,4 +330,4 @@ static void check_strange(void **state)
 
 TESTS("reply", ROWS(strange_rows, check_strange), TEST(check_octets),
       ROWS(shuffle_rows, check_shuffle), ROWS(image_rows, check_image),
-      ROWS(query_rows, check_query))
+      ROWS(query_rows, check_query), TEST(padding_fills_up_to_128))

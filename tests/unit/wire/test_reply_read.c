@@ -8,7 +8,6 @@
 
 #include "base/str.h"
 #include "wire/reply.h"
-#include "wire/reply_read.h"
 
 #define L10 "a.b.c.d.e.f.g.h.i.j"
 #define DEEP                                                                                       \

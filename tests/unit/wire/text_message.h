@@ -14,7 +14,7 @@
 #include <ldns/ldns.h>
 
 #include "wire/pack.h"
-#include "wire/present.h"
+#include "wire/message.h"
 #include "tests/unit/rows.h"
 
 enum { TEXT_MESSAGE_MAX = 65535 };
