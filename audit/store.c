@@ -618,14 +618,19 @@ int audit_verify(struct audit_store *store, const uint8_t *wanted,
 {
     struct verifier v = {.store = store, .chain = chain_new(), .wanted = wanted, .out = out};
     json_t *rows = json_array();
-    long long ends[2] = {0};
+    long long ends[3] = {0}; /* and whether records are missing before the first, and none says so */
     int rc = v.chain ? audit_store_prepare(store, segment_sql, &v.q) : -ENOMEM;
 
     if (rc == 0)
         rc = audit_sql(store, ends,
                        "SELECT ifnull(min(id),0),max(ifnull(max(id),0),"
-                       "(SELECT ifnull(max(last),0) FROM chain)) FROM event");
+                       "(SELECT ifnull(max(last),0) FROM chain)),"
+                       "min(id)>1 AND NOT EXISTS(SELECT 1 FROM answer WHERE kind='prune') AS cut "
+                       "FROM event");
     *out = (struct audit_verified){.first = ends[0], .last = ends[0] > 0 ? ends[0] - 1 : 0};
+    if (ends[2] != 0)
+        snprintf(out->broken, sizeof out->broken,
+                 "records 1 to %lld were removed, and no record says so", out->last);
     /* Not farther: of what comes meanwhile a segment is read while it grows. */
     while (rc > 0 && out->last < ends[1] && out->broken[0] == '\0' && (rc = verify_segment(&v)) > 0)
         if (tell)

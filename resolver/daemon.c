@@ -435,7 +435,6 @@ int daemon_run(const char *settings_path, const char *const *assign)
     if (code != 0)
         return code;
     watch_policy(&d);
-    auditor_note(&d.auditor, AUDIT_START, "started, version " PACKAGE_VERSION, NULL);
     for (int i = 0; i < s->server.n_listen; i++)
         log_info("listening on %s", addr_print_port(&s->server.listen[i], text));
     log_notice("started: %d worker%s, policy serial %llu", d.n_workers, d.n_workers == 1 ? "" : "s",

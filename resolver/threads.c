@@ -277,6 +277,8 @@ int auditor_start(struct auditor *a, const struct settings *s, struct audit_ring
         rc = audit_writer_open(&a->writer, a->dir, s->server.name, &limits, rings, n, d);
     if (rc == 0 && (rc = pipe2(a->box, O_CLOEXEC | O_NONBLOCK) != 0 ? -errno : 0) == 0) {
         set_outputs(a, s);
+        audit_writer_control(a->writer, AUDIT_START, clock_now(),
+                             "started, version " PACKAGE_VERSION);
         rc = thread_start(&a->thread, run_auditor, a);
     }
     if (rc == 0)

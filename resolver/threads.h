@@ -112,11 +112,12 @@ struct auditor {
     int box[2]; /* a pipe of notes */
 };
 
-/* Opens the audit's store and starts the thread. The rings, and their list, are borrowed. 0; -errno with
- * a sentence in d: then there is no writer and the daemon goes on without. */
+/* Opens the audit's store, records the start before any question, and starts the thread. The rings, and
+ * their list, are borrowed. 0; -errno with a sentence in d: then there is no writer and the daemon goes on
+ * without. */
 int auditor_start(struct auditor *, const struct settings *, struct audit_ring *const *rings, int n,
                   struct diags *d);
-/* Queues a control record (start, settings, policy...). settings: NULL, or new limits and outputs. Never
+/* Queues a control record (stop, settings, policy...). settings: NULL, or new limits and outputs. Never
  * waits: while the disk keeps the thread busy, more than some hundred are dropped. */
 void auditor_note(struct auditor *, enum audit_kind, const char *text, const struct settings *);
 /* Everything in the rings is written; the producers must have ended. */

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The chain of the audit, and what may be taken out of it: forgotten clients, old records."""
 import re
+import socket
 import sqlite3
+import threading
 import time
 
+import dns.message
 import pytest
 from ask import discovery
 from conftest import HOSTS, POLICY
@@ -61,6 +64,30 @@ def test_whole_chain_while_the_daemon_runs(audited):
     w.ctl('audit', 'verify', '--head', 'abc', ok=2)
 
 
+def test_a_start_is_recorded_before_the_first_question(waymark):
+    """Clients ask on while the daemon is restarted: those that are heard first are none of the run before."""
+    w = waymark({'audit': {'commit-interval': '10s'}}, policy=POLICY, start=False)
+    ended = threading.Event()
+
+    def ask():
+        question = dns.message.make_query(discovery('fabrikam.local'), 'SRV').to_wire()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            while not ended.is_set():
+                s.sendto(question, ('127.0.0.1', w.port))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        for _ in range(8):
+            w.start()
+            w.stop()
+    finally:
+        ended.set()
+        thread.join()
+    told = w.json('audit', 'verify')
+    assert told['last'] > 16 and len(told['not_running']) == 7 and '(killed)' not in ''.join(told['not_running']), told
+
+
 CHANGES = {
     'time': 'UPDATE event SET ms=ms+1 WHERE id=3', 'latency': 'UPDATE event SET latency_us=latency_us+1 WHERE id=3',
     'port': 'UPDATE event SET port=port+1 WHERE client NOTNULL', 'serial': 'UPDATE event SET serial=7 WHERE client NOTNULL',
@@ -78,6 +105,8 @@ CHANGES = {
     'added': 'INSERT INTO event(id,ms,answer) SELECT max(id)+1,max(ms),1 FROM event',
     'two change places': ('UPDATE event SET id=-3 WHERE id=3', 'UPDATE event SET id=3 WHERE id=4', 'UPDATE event SET id=4 WHERE id=-3'),
     'segment removed': 'DELETE FROM chain WHERE id=1',
+    'the first segment and its records removed': ('DELETE FROM event WHERE id<(SELECT min(id) FROM chain WHERE id>1)',
+                                                  'DELETE FROM chain WHERE id=1'),
     'answer removed': "DELETE FROM answer WHERE kind='start'",
 }
 
