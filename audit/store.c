@@ -449,7 +449,7 @@ int audit_query(struct audit_store *s, const char *sql, const char *text, json_t
     sqlite3_stmt *q;
     int rc = sql ? s->error : -ENOMEM;
 
-    for (; rc == 0 && *sql != '\0'; sqlite3_finalize(q)) { /* out of memory, sql is NULL */
+    for (; rc == 0 && *sql != '\0'; sqlite3_finalize(q)) {
         rc = error_of(s->db, sqlite3_prepare_v2(s->db, sql, -1, &q, &sql));
         if (rc == 0 && text != NULL)
             sqlite3_bind_text(q, 1, text, -1, SQLITE_STATIC);

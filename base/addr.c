@@ -98,7 +98,8 @@ const char *addr_print_port(const struct addr *a, char out[ADDR_TEXT])
 
 bool addr_is(const struct addr *a, enum addr_kind kind)
 {
-    enum { INSIDE = 8, V4_AT = 16 }; /* V4_AT: if the IPv4 address that stands there is, too */
+    enum { INSIDE = ADDR_INSIDE & ~(ADDR_PRIVATE | ADDR_ANY) }; /* of no other kind */
+    enum { V4_AT = 16 }; /* if the IPv4 address that stands there is, too */
     static const struct {
         struct prefix net;
         unsigned kinds;

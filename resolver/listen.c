@@ -16,6 +16,7 @@
 enum {
     TCP_BACKLOG = 512,
     RECEIVE_BUFFER = 4 << 20, /* the kernel's default holds 256 questions */
+    REST_MS = 250,
 };
 
 static int bound_socket(const struct addr *a, bool tcp, bool share)
@@ -93,6 +94,56 @@ int listen_bind(const struct settings *s, int n, int **out, struct diags *d)
     else
         free(list);
     return rc;
+}
+
+static void rest(struct listeners *all)
+{
+    struct io *io = all->w->io;
+
+    io->timer_set(io, &all->rest, io_now(io).mono_ms + REST_MS);
+}
+
+static void on_rested(struct io_timer *timer)
+{
+    struct listeners *all = container_of(timer, struct listeners, rest);
+
+    for (int i = 0; i < all->n; i++)
+        if (event_add(&all->list[i].event, NULL) != 0) /* out of memory, still or again */
+            rest(all);
+}
+
+void listen_rest(struct listener *l)
+{
+    COUNT(&l->all->w->stats, receive_errors);
+    event_del(&l->event);
+    rest(l->all);
+}
+
+bool listen_begin(struct listeners *all, struct worker *w, const int *fds, int n,
+                  event_callback_fn call)
+{
+    *all = (struct listeners){.w = w, .rest.fire = on_rested};
+    if ((all->list = calloc((size_t)n, sizeof *all->list)) == NULL)
+        return false;
+    for (; all->n < n; all->n++) {
+        struct listener *l = &all->list[all->n];
+
+        l->all = all;
+        event_assign(&l->event, w->base, fds[all->n], EV_READ | EV_PERSIST, call, l);
+        if (event_add(&l->event, NULL) != 0)
+            return false;
+    }
+    return true;
+}
+
+void listen_end(struct listeners *all)
+{
+    all->w->io->timer_clear(all->w->io, &all->rest);
+    for (int i = 0; i < all->n; i++) {
+        event_del(&all->list[i].event);
+        close(event_get_fd(&all->list[i].event));
+    }
+    free(all->list);
 }
 
 void listen_done(struct worker *w, struct query *q, enum answer answer)

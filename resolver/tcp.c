@@ -9,14 +9,12 @@
  *
  * All callbacks of a stream come from the loop, none from inside what is done to it. A
  * connection that has ended stays in memory until its last question is answered. When
- * descriptors run out, the listener pauses for a moment: its socket stays readable.
+ * descriptors run out, the listener rests for a moment (listen.c): its socket stays readable.
  */
 #include "resolver/threads.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
-#include <event2/event.h>
-#include <event2/event_struct.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -45,10 +43,8 @@ struct connection {
 };
 
 struct tcp {
-    struct worker *w;        /* borrowed */
-    struct event *listeners; /* owned, with their sockets */
-    int n;
-    struct io_timer pause;
+    struct worker *w; /* borrowed */
+    struct listeners sockets;
     unsigned most; /* connections, as the descriptors of the process have it; 0: not known yet */
     TAILQ_HEAD(connection_list, connection) connections; /* the longest idle first */
     struct query q;
@@ -257,15 +253,6 @@ static void find_most(struct tcp *t, int fd)
     t->most = most < 1 ? 1 : most < UINT_MAX ? (unsigned)most : UINT_MAX;
 }
 
-static void on_pause_over(struct io_timer *timer)
-{
-    struct tcp *t = container_of(timer, struct tcp, pause);
-
-    for (int i = 0; i < t->n; i++)
-        if (event_add(&t->listeners[i], NULL) != 0) /* out of memory, still or again */
-            t->w->io->timer_set(t->w->io, timer, io_now(t->w->io).mono_ms + PAUSE_MS);
-}
-
 static void begin_connection(struct tcp *t, int fd, const struct sockaddr *from)
 {
     struct connection *c = NULL;
@@ -299,8 +286,8 @@ static void begin_connection(struct tcp *t, int fd, const struct sockaddr *from)
 
 static void on_connections(evutil_socket_t listener, short what, void *arg)
 {
-    struct tcp *t = arg;
-    struct io *io = t->w->io;
+    struct listener *l = arg;
+    struct tcp *t = container_of(l->all, struct tcp, sockets);
     struct sockaddr_storage from;
 
     (void)what;
@@ -312,13 +299,9 @@ static void on_connections(evutil_socket_t listener, short what, void *arg)
             begin_connection(t, fd, (struct sockaddr *)&from);
             continue;
         }
-        if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)
-            return; /* there is none, or it has gone again */
-        COUNT(&t->w->stats, receive_errors);
-        for (int n = 0; n < t->n; n++)
-            event_del(&t->listeners[n]);
-        io->timer_set(io, &t->pause, io_now(io).mono_ms + PAUSE_MS);
-        return;
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            listen_rest(l);
+        return; /* else there is none, or it has gone again */
     }
 }
 
@@ -326,18 +309,11 @@ struct tcp *tcp_new(struct worker *w, const int *listeners, int n)
 {
     struct tcp *t = calloc(1, sizeof *t);
 
-    if (t == NULL || (t->listeners = calloc((size_t)n, sizeof *t->listeners)) == NULL)
+    if (t == NULL)
         return NULL;
     t->w = w;
-    t->pause.fire = on_pause_over;
     TAILQ_INIT(&t->connections);
-    for (; t->n < n; t->n++) {
-        event_assign(&t->listeners[t->n], w->base, listeners[t->n], EV_READ | EV_PERSIST,
-                     on_connections, t);
-        if (event_add(&t->listeners[t->n], NULL) != 0)
-            return NULL;
-    }
-    return t;
+    return listen_begin(&t->sockets, w, listeners, n, on_connections) ? t : NULL;
 }
 
 void tcp_free(struct tcp *t)
@@ -347,17 +323,12 @@ void tcp_free(struct tcp *t)
 
     if (t == NULL)
         return;
-    t->w->io->timer_clear(t->w->io, &t->pause);
-    for (int i = 0; i < t->n; i++) {
-        event_del(&t->listeners[i]);
-        close(event_get_fd(&t->listeners[i]));
-    }
     while ((c = TAILQ_FIRST(&t->connections)) != NULL) {
         out = bufferevent_get_output(c->stream);
         evbuffer_unfreeze(out, 1); /* the last answers leave without the loop */
         (void)evbuffer_write(out, bufferevent_getfd(c->stream));
         end_connection(c);
     }
-    free(t->listeners);
+    listen_end(&t->sockets);
     free(t);
 }

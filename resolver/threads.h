@@ -12,6 +12,8 @@
 #ifndef RESOLVER_THREADS_H
 #define RESOLVER_THREADS_H
 
+#include <event2/event.h>
+#include <event2/event_struct.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -20,12 +22,9 @@
 #include "resolver/forward.h"
 #include "store/store.h"
 
-struct event;
 struct event_base;
 struct udp; /* a worker's sockets */
 struct tcp; /* a worker's connections */
-
-enum { PAUSE_MS = 250 }; /* a listening socket that fails rests, since it stays readable */
 
 /* Binds UDP and TCP on every server.listen, once for each of n workers. *out, from malloc:
  * n * 2 * server.n_listen sockets, those of a worker together, UDP before TCP. 0; -ENOMEM, or
@@ -89,6 +88,23 @@ static inline unsigned worker_share(const struct worker *w, uint32_t limit)
 {
     return (limit + w->n_workers - 1) / w->n_workers;
 }
+
+/* The listening sockets of one transport, each an event whose argument it is. */
+struct listeners {
+    struct worker *w; /* borrowed */
+    struct io_timer rest;
+    int n;
+    struct listener {
+        struct listeners *all;
+        struct event event;
+    } * list; /* owned, with their descriptors */
+};
+
+/* Each is waited for; call is called with it. False: out of memory. */
+bool listen_begin(struct listeners *, struct worker *, const int *, int n, event_callback_fn call);
+/* It fails, is counted, and rests for a moment, since it stays readable: it would be woken without end. */
+void listen_rest(struct listener *);
+void listen_end(struct listeners *);
 
 /* After every answer to a question, sent or not: counts, and pushes the audit event. */
 void listen_done(struct worker *, struct query *, enum answer);

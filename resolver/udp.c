@@ -8,8 +8,6 @@
  */
 #include "resolver/threads.h"
 
-#include <event2/event.h>
-#include <event2/event_struct.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -30,16 +28,9 @@ union control {
 };
 _Static_assert(sizeof((struct client *)0)->local == sizeof(union control), "the larger one");
 
-struct socket {
-    struct udp *udp;
-    struct event event;
-};
-
 struct udp {
     struct worker *w; /* borrowed */
-    struct io_timer pause;
-    struct socket *sockets; /* owned; by the listener's number */
-    int n;
+    struct listeners sockets;
     struct mmsghdr in[BATCH], out[BATCH];
     struct iovec in_iov[BATCH], out_iov[BATCH];
     struct sockaddr_storage from[BATCH];
@@ -97,7 +88,7 @@ void udp_send(struct udp *u, const struct client *client, const uint8_t *message
 
     memcpy(&control, client->local, sizeof control);
     m.msg_hdr.msg_controllen = CMSG_ALIGN(control.align.cmsg_len); /* 0: there is none */
-    send_messages(u, event_get_fd(&u->sockets[client->listener].event), &m, 1);
+    send_messages(u, event_get_fd(&u->sockets.list[client->listener].event), &m, 1);
 }
 
 /* Whose question is it? False: a balancer did not say. */
@@ -115,9 +106,9 @@ static bool find_client(const struct view *v, struct query *q)
     return true;
 }
 
-static void answer_batch(struct socket *s, unsigned n)
+static void answer_batch(struct listener *l, unsigned n)
 {
-    struct udp *u = s->udp;
+    struct udp *u = container_of(l->all, struct udp, sockets);
     struct view *v = u->w->view;
     struct now now = io_now(u->w->io);
     uint64_t now_us = clock_us();
@@ -138,7 +129,7 @@ static void answer_batch(struct socket *s, unsigned n)
         }
         keep_local(m, &q->client);
         q->client.transport = AUDIT_UDP;
-        q->client.listener = (uint16_t)(s - u->sockets);
+        q->client.listener = (uint16_t)(l - l->all->list);
         q->arrived_us = now_us;
         answers[i] = answer_read(v, q, now);
         if (answers[i] == ANSWER_FORWARD)
@@ -162,7 +153,7 @@ static void answer_batch(struct socket *s, unsigned n)
         out->msg_iov = &u->out_iov[n_out];
         n_out++;
     }
-    send_messages(u, event_get_fd(&s->event), u->out, n_out);
+    send_messages(u, event_get_fd(&l->event), u->out, n_out);
     view_policy_end(v);
     for (unsigned i = 0; i < n; i++) {
         if (UNLIKELY(u->q[i].prefetch))
@@ -174,45 +165,31 @@ static void answer_batch(struct socket *s, unsigned n)
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
-    struct socket *s = arg;
-    struct udp *u = s->udp;
-    struct io *io = u->w->io;
+    struct listener *l = arg;
+    struct udp *u = container_of(l->all, struct udp, sockets);
 
     (void)what;
     for (int round = 0; round < ROUNDS; round++) {
         int n = recvmmsg(fd, u->in, BATCH, MSG_DONTWAIT, NULL);
 
         if (n <= 0) {
-            if (n == 0 || errno == EAGAIN || errno == EINTR)
-                return;
-            COUNT(&u->w->stats, receive_errors);
-            event_del(&s->event); /* or it would be woken without end, if it stays so */
-            io->timer_set(io, &u->pause, io_now(io).mono_ms + PAUSE_MS);
+            if (n < 0 && errno != EAGAIN && errno != EINTR)
+                listen_rest(l);
             return;
         }
-        answer_batch(s, (unsigned)n);
+        answer_batch(l, (unsigned)n);
         if (n < BATCH)
             return;
     }
-}
-
-static void on_rest_over(struct io_timer *timer)
-{
-    struct udp *u = container_of(timer, struct udp, pause);
-
-    for (int i = 0; i < u->n; i++)
-        if (event_add(&u->sockets[i].event, NULL) != 0)
-            u->w->io->timer_set(u->w->io, timer, io_now(u->w->io).mono_ms + PAUSE_MS);
 }
 
 struct udp *udp_new(struct worker *w, const int *listeners, int n)
 {
     struct udp *u = calloc(1, sizeof *u);
 
-    if (u == NULL || (u->sockets = calloc((size_t)n, sizeof *u->sockets)) == NULL)
+    if (u == NULL)
         return NULL;
     u->w = w;
-    u->pause.fire = on_rest_over;
     for (int i = 0; i < BATCH; i++) {
         u->in_iov[i] = (struct iovec){u->in_bytes[i], IN_STRIDE};
         u->in[i].msg_hdr = (struct msghdr){.msg_name = &u->from[i],
@@ -224,27 +201,13 @@ struct udp *udp_new(struct worker *w, const int *listeners, int n)
         u->q[i].out = u->out_bytes[i];
         u->q[i].out_size = OUT_STRIDE;
     }
-    for (int i = 0; i < n; i++) {
-        struct socket *s = &u->sockets[i];
-
-        u->n++;
-        s->udp = u;
-        event_assign(&s->event, w->base, listeners[i], EV_READ | EV_PERSIST, on_readable, s);
-        if (event_add(&s->event, NULL) != 0)
-            return NULL;
-    }
-    return u;
+    return listen_begin(&u->sockets, w, listeners, n, on_readable) ? u : NULL;
 }
 
 void udp_free(struct udp *u)
 {
     if (u == NULL)
         return;
-    u->w->io->timer_clear(u->w->io, &u->pause);
-    for (int i = 0; i < u->n; i++) {
-        event_del(&u->sockets[i].event);
-        close(event_get_fd(&u->sockets[i].event));
-    }
-    free(u->sockets);
+    listen_end(&u->sockets);
     free(u);
 }
