@@ -8,7 +8,9 @@
  * message: a client that sends slowly cannot keep its connection open.
  *
  * All callbacks of a stream come from the loop, none from inside what is done to it. A
- * connection that has ended stays in memory until its last question is answered. When
+ * connection that has ended stays in memory until its last question is answered. The connections of
+ * one client are found by a keyed hash of its address: who opens them by the thousand costs no more
+ * for each than the first. When
  * descriptors run out, the listener rests for a moment (listen.c): its socket stays readable.
  */
 #include "resolver/threads.h"
@@ -29,27 +31,37 @@ enum {
     PENDING_MAX = 100,
     OUT_MAX = 64 << 10,
     OUT_LIMIT = 1 << 20, /* answers that were still to come included; then it is closed */
+    CLIENTS = 1024,      /* lists of connections */
 };
 
+TAILQ_HEAD(connection_list, connection); /* the longest idle first */
+
 struct connection {
-    TAILQ_ENTRY(connection) entry;
+    TAILQ_ENTRY(connection) entry, of_client;
+    struct connection_list *client_list; /* NULL: it is not known yet whose it is */
     struct io_timer idle;
     struct tcp *tcp;
     struct bufferevent *stream; /* owned; NULL: it has ended */
     struct client client;
     unsigned pending; /* questions that wait for the real DNS */
     bool closing;     /* the client has sent all */
-    bool proxied;     /* from a balancer, whose head with the client's address has not come yet */
 };
 
 struct tcp {
     struct worker *w; /* borrowed */
     struct listeners sockets;
     unsigned most; /* connections, as the descriptors of the process have it; 0: not known yet */
-    TAILQ_HEAD(connection_list, connection) connections; /* the longest idle first */
+    unsigned n;    /* connections */
+    struct connection_list connections, clients[CLIENTS];
+    struct hash_key key;
     struct query q;
     uint8_t answer[DNS_MAX_MESSAGE];
 };
+
+static struct connection_list *list_of(struct tcp *t, const struct addr *client)
+{
+    return &t->clients[hash_bytes(&t->key, client->ip, sizeof client->ip) % CLIENTS];
+}
 
 static void end_connection(struct connection *c)
 {
@@ -57,6 +69,9 @@ static void end_connection(struct connection *c)
 
     io->timer_clear(io, &c->idle);
     TAILQ_REMOVE(&c->tcp->connections, c, entry);
+    if (c->client_list)
+        TAILQ_REMOVE(c->client_list, c, of_client);
+    c->tcp->n--;
     bufferevent_free(c->stream);
     c->stream = NULL;
     if (c->pending == 0)
@@ -69,6 +84,10 @@ static void set_idle(struct connection *c)
 
     TAILQ_REMOVE(&c->tcp->connections, c, entry);
     TAILQ_INSERT_TAIL(&c->tcp->connections, c, entry);
+    if (c->client_list) {
+        TAILQ_REMOVE(c->client_list, c, of_client);
+        TAILQ_INSERT_TAIL(c->client_list, c, of_client);
+    }
     w->io->timer_set(w->io, &c->idle,
                      io_now(w->io).mono_ms + w->view->settings->limits.tcp_idle_ms);
 }
@@ -126,30 +145,35 @@ static bool may_read_more(const struct connection *c)
 static bool make_room(struct tcp *t, const struct addr *client, const struct connection *one)
 {
     const struct settings *s = t->w->view->settings;
-    struct connection *c, *idlest = NULL, *own = NULL;
-    unsigned all = 0, same = 0;
+    const unsigned all = t->n - (one != NULL);
+    struct connection *c, *idlest = NULL;
+    unsigned same = 0;
 
-    TAILQ_FOREACH(c, &t->connections, entry) {
-        bool is_own = !c->proxied && addr_same_ip(&c->client.addr, client);
-
-        if (c == one)
-            continue;
-        all++;
-        same += is_own;
-        if (idlest == NULL && c->pending == 0)
-            idlest = c;
-        if (own == NULL && c->pending == 0 && is_own)
-            own = c;
+    TAILQ_FOREACH(c, list_of(t, client), of_client)
+        if (addr_same_ip(&c->client.addr, client)) {
+            same++;
+            if (idlest == NULL && c->pending == 0)
+                idlest = c;
+        }
+    if (same < worker_share(t->w, s->limits.tcp_per_client)) {
+        if (all < worker_share(t->w, s->limits.tcp_connections) && all < t->most)
+            return true;
+        TAILQ_FOREACH(idlest, &t->connections, entry)
+            if (idlest->pending == 0 && idlest != one)
+                break;
     }
-    if (same >= worker_share(t->w, s->limits.tcp_per_client))
-        idlest = own;
-    else if (all < worker_share(t->w, s->limits.tcp_connections) && all < t->most)
-        return true;
     if (idlest == NULL)
         return false;
     COUNT(&t->w->stats, tcp_displaced);
     end_connection(idlest);
     return true;
+}
+
+static void set_client(struct connection *c, const struct addr *client)
+{
+    c->client.addr = *client;
+    c->client_list = list_of(c->tcp, client);
+    TAILQ_INSERT_TAIL(c->client_list, c, of_client);
 }
 
 /* The balancer's head says who the client is, of whose connections this is one from here on. 0;
@@ -172,8 +196,7 @@ static int read_head(struct connection *c)
     if (rc != 0)
         return rc;
     evbuffer_drain(in, len - cursor_left(&cursor));
-    c->client.addr = client;
-    c->proxied = false;
+    set_client(c, &client);
     return 0;
 }
 
@@ -184,7 +207,7 @@ static void serve(struct bufferevent *stream, void *arg)
     struct worker *w = c->tcp->w;
     struct query *q = &c->tcp->q;
     struct evbuffer *in = bufferevent_get_input(stream), *out = bufferevent_get_output(stream);
-    int rc = c->proxied ? read_head(c) : 0;
+    int rc = c->client_list ? 0 : read_head(c);
     bool good = rc == 0 || rc == -EAGAIN;
     uint8_t head[2];
 
@@ -273,11 +296,12 @@ static void begin_connection(struct tcp *t, int fd, const struct sockaddr *from)
     COUNT(&t->w->stats, tcp_connections);
     c->tcp = t;
     c->client = client;
-    c->client.addr = client.peer;
     c->client.connection = c;
-    c->proxied = settings_is_balancer(t->w->view->settings, &client.peer);
     c->idle.fire = on_idle;
     TAILQ_INSERT_TAIL(&t->connections, c, entry);
+    t->n++;
+    if (!settings_is_balancer(t->w->view->settings, &client.peer))
+        set_client(c, &client.peer); /* else its head says who */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     bufferevent_setcb(c->stream, serve, serve, on_event, c);
     bufferevent_enable(c->stream, EV_READ);
@@ -312,7 +336,10 @@ struct tcp *tcp_new(struct worker *w, const int *listeners, int n)
     if (t == NULL)
         return NULL;
     t->w = w;
+    random_bytes(&w->random, &t->key, sizeof t->key);
     TAILQ_INIT(&t->connections);
+    for (int i = 0; i < CLIENTS; i++)
+        TAILQ_INIT(&t->clients[i]);
     return listen_begin(&t->sockets, w, listeners, n, on_connections) ? t : NULL;
 }
 

@@ -158,9 +158,10 @@ def late(questions, part=0.99):
 
 def test_cve_2022_0396_cve_2024_0760_slow_connections_keep_nobody_out(waymark, peers):
     """Two crowds of clients send an octet a second, and come again when they are closed. Over UDP the slowest of a hundred waits as
-    long as before (said, and with WAYMARK_LONG=1, on a quiet machine, asserted: 20 %); over TCP 99 of 100 honest clients are served."""
+    long as when they are at another server of this machine, whose processors they take (said, and with WAYMARK_LONG=1, on a quiet
+    machine, asserted: 20 %); over TCP 99 of 100 honest clients are served."""
     crowd = 5000 if LONG else 500
-    w = waymark({'limits': {'tcp-connections': 1024 if LONG else 128}}, upstream=peers(Fake, answer).port)
+    w, other = [waymark({'limits': {'tcp-connections': 1024 if LONG else 128}}, upstream=peers(Fake, answer).port) for _ in range(2)]
     ask_all(w.port, [Asked('www.example', 'A')], 1)
 
     def udp():
@@ -179,16 +180,22 @@ def test_cve_2022_0396_cve_2024_0760_slow_connections_keep_nobody_out(waymark, p
                 pass
         return served / (2 * honest)
 
+    def crowded(at):
+        """udp() and tcp() while the crowds are at that server."""
+        slow = [Process([sys.executable, os.path.join(HERE, 'load.py'), str(at.port), str(network), str(crowd)], f'{w.dir}/slow')
+                for network in (8, 9)]
+        try:
+            wait_for(lambda: at.stats()['tcp_connections'] > 2 * crowd, 'all of the slow connections')
+            return min(udp() for _ in range(3)), tcp()
+        finally:
+            for p in slow:
+                p.kill()
+
     honest = 500 if LONG else 100
     alone = min(udp() for _ in range(3))
-    slow = [Process([sys.executable, os.path.join(HERE, 'load.py'), str(w.port), str(network), str(crowd)], f'{w.dir}/slow') for network in (8, 9)]
-    try:
-        wait_for(lambda: w.stats()['tcp_connections'] > 2 * crowd, 'all of the slow connections')
-        among, share_served = min(udp() for _ in range(3)), tcp()
-    finally:
-        for p in slow:
-            p.kill()
-    said = f'p99 {alone * 1e6:.0f} us, among slow connections {among * 1e6:.0f}; served over TCP {share_served:.1%}; {w.stats()["tcp_displaced"]} displaced'
+    (beside, _), (among, share_served) = crowded(other), crowded(w)
+    said = (f'p99 {alone * 1e6:.0f} us; {beside * 1e6:.0f} while the crowds are at another server; {among * 1e6:.0f} among them; '
+            f'served over TCP {share_served:.1%}; {w.stats()["tcp_displaced"]} displaced')
     print(said)
     assert share_served >= 0.99, said
-    assert not LONG or among <= alone * 1.2, said
+    assert not LONG or among <= beside * 1.2, said
