@@ -327,14 +327,14 @@ static int make_parts(struct daemon *d, const int *listeners)
     if ((d->cache = cache_new((size_t)s->cache.size, &key)) == NULL)
         return -ENOMEM;
     random_bytes(&random, &key, sizeof key);
-    if ((d->ratelimit = ratelimit_new(&key)) == NULL)
+    if ((d->ratelimit = ratelimit_new(&key)) == NULL || (d->loops = loops_new(d->cache)) == NULL)
         return -ENOMEM;
     d->verifier = (struct verifier){
         .store = d->policy, .pause_ms = VERIFY_PAUSE_MS, .round_ms = VERIFY_ROUND_MS};
     atomic_fetch_add(&d->newest->users, (uint32_t)d->n_workers + 1);
     for (int i = 0; i <= d->n_workers; i++, listeners += 2 * s->server.n_listen) {
-        d->workers[i] = worker_new(d->cache, d->policy, d->ratelimit, d->newest, listeners,
-                                   i < d->n_workers ? s->server.n_listen : 0,
+        d->workers[i] = worker_new(d->cache, d->policy, d->ratelimit, d->loops, d->newest,
+                                   listeners, i < d->n_workers ? s->server.n_listen : 0,
                                    d->auditor.writer ? d->rings[i] : NULL, (unsigned)d->n_workers);
         if (d->workers[i] == NULL)
             return -ENOMEM;
@@ -461,6 +461,7 @@ int daemon_run(const char *settings_path, const char *const *assign)
     keeper_stop(&d.keeper); /* last: this alone is a loss that nobody notices */
     cache_free(d.cache);
     free(d.ratelimit);
+    free(d.loops);
     log_notice("stopped");
     return 0;
 }

@@ -24,6 +24,7 @@ struct daemon {
     struct settings *newest;  /* used */
     struct cache *cache;
     struct ratelimit *ratelimit;
+    struct loops *loops;
     struct store *policy; /* NULL: not usable; then decisions are `no rules` */
     int n_workers;        /* with a thread and a ring */
     struct worker *workers[DAEMON_MAX_WORKERS + 1]; /* and behind them `own` */

@@ -25,7 +25,9 @@
  *
  * A server that asks us what we ask it would end in a loop, in which each waits for the others until
  * it gives up. So one that is silent, or has the address of the client, is asked for a name that only
- * we can answer: it is not asked for that domain while the answer is ours.
+ * we can answer: it is not asked for that domain while the answer is ours, nor for another before it
+ * has answered for that. One worker asks, and the others, to which the question has come as well, wait
+ * with it (special.c): a loop by way of all of them ends in eight packets.
  *
  * A server that is down is probed with `. NS` every PROBE_MS, so that it counts as up within
  * 5 s of its recovery, whatever its clients ask; not one that no question needed for a minute.
@@ -56,8 +58,7 @@ enum {
     RETRY_MS = 250, /* a socket error says little: ask again, but not at once */
     PROBE_MS = 1500,
     COMPARE_MS = 5000,
-    LOOP_MS = 10000, /* it is not suspected again so soon */
-    LOOP_KNOWN_MS = 30000,
+    LOOK_MS = 25, /* has the reply come that says whether it asks us? */
     PROBE_WANTED_MS = 60000,
     CHAIN_MAX = EXCHANGE_PACKET_MAX, /* octets of a chain of CNAMEs, or a packet, put aside */
     CLIENT_WAITS = 1000,             /* questions of one address that wait, in a worker */
@@ -97,6 +98,8 @@ struct flight {
     uint64_t begun_ms, next_ms, end_ms;
     uint16_t failure; /* rcode that a server said; or RCODE_TIMEOUT, RCODE_UNUSABLE */
     struct addr failed_by;
+    bool looks;                 /* is there a loop? A server is not asked before that is known */
+    const struct addr *asker;   /* the first who asked has that server's address; NULL: of none */
     uint8_t n_tries, n_hurried; /* of all servers; hurried: had a part of their time */
     struct flight_server {
         uint8_t n_tries;
@@ -409,43 +412,33 @@ static void set_probe(struct forwarder *f, struct upstream *s, uint64_t at_ms)
     f->io->timer_set(f->io, &s->probe_timer, at_ms);
 }
 
-/* The server is silent, or asks us itself: does it ask us what we ask it? */
-static void ask_loop(struct flight *fl, struct upstream *s, uint64_t now_ms)
+/* The server is silent, or asks us itself: does it ask us what we ask it? True: it is asked. */
+static bool ask_loop(struct flight *fl, struct upstream *s, uint64_t now_ms)
 {
     struct forwarder *f = fl->forwarder;
-    struct upstream_loop *l = &s->loop;
-    bool is_known = l->until_ms > now_ms;
     struct name name;
     const struct exchange question = {.server = s,
                                       .q = {.qname = &name, .qtype = TYPE_TXT, .qclass = CLASS_IN}};
 
-    if (s->probe || now_ms - l->asked_ms < (is_known ? PROBE_MS : LOOP_MS) || fl->passthrough)
-        return;
-    if (!is_known)
-        name_parent(&fl->asked, fl->asked.labels > 0, &l->domain);
-    l->asked_ms = now_ms;
-    loop_name(fl->view, &l->domain, &name, l->answer);
-    if (send_try(f, &question, &s->probe) == 0 && s->probe_timer.at_ms == 0)
+    if ((s->probe && s->probe->q.qtype == TYPE_TXT) || fl->passthrough ||
+        !loop_ask(f->hooks.loops, f->io->random, &s->report.server, &fl->asked, now_ms, &name))
+        return false;
+    if (s->probe) /* this one tells as well whether it has come back */
+        close_probe(s);
+    if (send_try(f, &question, &s->probe) != 0)
+        return false;
+    if (s->probe_timer.at_ms == 0)
         set_probe(f, s, now_ms + PROBE_MS);
+    return true;
 }
 
 /* What the server said of that. */
 static void note_loop(struct exchange *e, const struct exchange_reply *r)
 {
-    struct upstream_loop *l = &e->server->loop;
-    uint64_t now_ms = io_now(e->home->io).mono_ms;
-    bool loops = false;
-    struct rr_walk w;
-
-    if (r->image == NULL || r->failure != RCODE_NOERROR)
-        return;
-    rr_walk_init(&w, r->image, r->len);
-    while (rr_walk_next(&w))
-        loops |= w.rr.type == TYPE_TXT && w.rr.rdlength == 1 + LOOP_DIGITS &&
-                 memcmp(r->image + w.rr.rdata_pos + 1, l->answer, LOOP_DIGITS) == 0;
-    if (loops)
+    if (r->image && r->failure == RCODE_NOERROR &&
+        loop_heard(e->server->forwarder->hooks.loops, &e->server->report.server, &e->sent, r->image,
+                   r->len, io_now(e->home->io).mono_ms))
         COUNT(e->home->stats, upstream_loops);
-    l->until_ms = loops ? now_ms + LOOP_KNOWN_MS : 0;
 }
 
 static bool may_try(const struct flight *fl, int i)
@@ -461,6 +454,7 @@ static unsigned rank_server(struct flight *fl, int i, uint64_t now_ms, uint32_t 
     struct upstream *s = exchange_server(&f->exchanges, fl->route, i, now_ms);
     bool is_down = s && s->report.state == UPSTREAM_DOWN;
     bool is_compared = fl->route->strategy != ORDERED && fl->route->n_servers > 1;
+    unsigned loop;
 
     if (s && is_compared)
         s->compared_ms = now_ms;
@@ -468,10 +462,18 @@ static unsigned rank_server(struct flight *fl, int i, uint64_t now_ms, uint32_t 
         set_probe(f, s, now_ms + (is_down ? PROBE_MS : COMPARE_MS));
     if (s == NULL || fl->servers[i].refused || !may_try(fl, i))
         return NOT_NOW;
-    if (s->loop.until_ms > now_ms && name_is_under(&fl->asked, &s->loop.domain)) {
+    loop = loop_look(f->hooks.loops, &s->report.server, &fl->asked, now_ms, NULL);
+    if ((loop & LOOP_KNOWN) != 0) {
         fl->failure = RCODE_UNUSABLE;
         fl->failed_by = s->report.server;
-        ask_loop(fl, s, now_ms); /* still? */
+        (void)ask_loop(fl, s, now_ms); /* still? */
+        return NOT_NOW;
+    }
+    if (loop == LOOP_ELSEWHERE && ask_loop(fl, s, now_ms))
+        loop |= LOOP_OPEN;
+    if ((loop & LOOP_OPEN) != 0 &&
+        ((fl->asker && fl->n_tries > 0) || (loop & LOOP_ELSEWHERE) != 0)) {
+        fl->looks = true;
         return NOT_NOW;
     }
     if (is_down && fl->n_tries >= TRIES_DOWN + fl->n_hurried)
@@ -586,6 +588,7 @@ static void go_on(struct flight *fl, bool fresh, uint64_t now_ms)
     struct exchange *newest;
     uint64_t end_ms;
 
+    fl->looks = false;
     /* Those that are asked at once are equal: all up, and tried as often. */
     while (rc != -ENOBUFS && n < n_wanted && (next = choose_server(fl, now_ms, &rank)) >= 0 &&
            !(fresh && fl->servers[next].n_tries > 0) && (n == 0 || rank == first_rank)) {
@@ -601,6 +604,10 @@ static void go_on(struct flight *fl, bool fresh, uint64_t now_ms)
     }
     if (n > 0 || fl->current) /* it goes on, and has its time */
         return;
+    if (fl->looks && now_ms < fl->end_ms) {
+        wait_until(fl, now_ms + LOOK_MS);
+        return;
+    }
     for (int i = 0; i < fl->route->n_servers; i++)
         if (fl->servers[i].minds_edns &&
             try_again(fl, i, false, true, &fl->servers[i].plain, now_ms))
@@ -645,7 +652,7 @@ static void end_wait(struct flight *fl, struct exchange *e, struct now now)
     e->server->report.timeouts++;
     if (!t->silent) {
         exchange_silent(e, now);
-        ask_loop(fl, e->server, now.mono_ms);
+        (void)ask_loop(fl, e->server, now.mono_ms);
     }
     t->silent = true;
 }
@@ -708,6 +715,9 @@ static struct flight *new_flight(struct forwarder *f, struct view *v, const stru
     fl->stop_rebinding = q->route->stop_rebinding;
     fl->hurries = q->kms && v->settings->kms.mode != MODE_OFF;
     fl->failure = RCODE_TIMEOUT;
+    for (int i = 0; i < fl->route->n_servers; i++)
+        if (addr_same_ip(&fl->route->servers[i], &q->client.addr))
+            fl->asker = &fl->route->servers[i];
     fl->deadline_ms = WAITER_NEVER;
     fl->begun_ms = io_now(f->io).mono_ms;
     fl->timer.fire = on_flight_timer;
@@ -789,13 +799,10 @@ bool forwarder_ask(struct forwarder *f, struct view *v, struct query *q, real_ca
         memcpy(fl->chain, q->wire, q->wire_len);
     }
     if (!joins) {
-        for (int i = 0; i < fl->route->n_servers; i++) {
-            if (!addr_same_ip(&fl->route->servers[i], &q->client.addr) ||
-                addr_is(&q->client.addr, ADDR_LOOPBACK))
-                continue; /* others on this machine have that address, too */
-            if ((s = exchange_server(&f->exchanges, fl->route, i, now.mono_ms)) != NULL)
-                ask_loop(fl, s, now.mono_ms);
-        }
+        if (fl->asker && !addr_is(fl->asker, ADDR_LOOPBACK) && /* which others here have, too */
+            (s = exchange_server(&f->exchanges, fl->route, (int)(fl->asker - fl->route->servers),
+                                 now.mono_ms)) != NULL)
+            (void)ask_loop(fl, s, now.mono_ms);
         begin_route(fl, fl->route, now.mono_ms);
     } else if (!own) {
         COUNT(f->stats, joined);
@@ -914,7 +921,8 @@ static void on_result(struct exchange *e, enum exchange_kind kind, struct exchan
         return;
     if (kind == EXCHANGE_REPLY)
         COUNT(fl->forwarder->stats, upstream_errors);
-    t->minds_edns |= r->no_edns;
+    t->minds_edns |= r->no_edns && loop_look(fl->forwarder->hooks.loops, &server, &fl->asked,
+                                             now_ms, NULL) == 0;      /* else it fails for that */
     t->refused |= kind != EXCHANGE_FAILED && kind != EXCHANGE_NO_TLS; /* or wants the same twice */
     go_on(fl, true, now_ms);
 }

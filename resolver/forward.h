@@ -37,6 +37,7 @@ struct forwarder_hooks {
     void (*deliver)(void *context, struct query *q, enum answer);
     void *context;
     struct cache *cache; /* learns that a dead server has come back */
+    struct loops *loops; /* of all workers; NULL: they are not looked for */
 };
 
 /* slots: flights at most. NULL when out of memory: then the process ends. */
@@ -86,12 +87,6 @@ struct upstream {
     struct tls *tls;        /* held; NULL: it is asked without TLS */
     uint64_t knows_tls_ms;  /* until then it is known to take TLS */
     uint64_t knows_edns_ms; /* until then, or until it is down, it is known not to mind EDNS */
-    struct upstream_loop {
-        struct name domain;           /* for names below it the server asks us, or may do so */
-        uint64_t until_ms;            /* until then it is known to do so; 0: not */
-        uint64_t asked_ms;            /* when that was asked last */
-        char answer[LOOP_DIGITS + 1]; /* what says so */
-    } loop;
     /* The forwarder's, which looks whether a server that is down has come back, or how fast one is
      * that others are asked instead of. */
     struct io_timer probe_timer;

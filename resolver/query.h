@@ -185,11 +185,24 @@ const struct special *special_zone(const struct name *, uint16_t class, const st
 /* The rcode of what is said here of the name, when it is special; -1: it is ordinary. The image is
  * written to w; a negative one can be kept for ttl_s. */
 int special_answer(const struct view *, const struct query *, uint32_t ttl_s, struct writer *w);
-/* A name below the domain that only this process answers, and what it answers: who asks a server
- * for it learns whether the server asks us what we ask it. Nobody else can tell such names. */
+/* Which servers ask us what we ask them, and for which domains: what all workers know of it. A server
+ * is asked for a name that only this process answers, and nobody else can tell. Any thread; NULL: none
+ * is asked. */
 enum { LOOP_DIGITS = 16, LOOP_LABEL = 2 * LOOP_DIGITS };
-void loop_name(const struct view *, const struct name *domain, struct name *out,
-               char answer[LOOP_DIGITS + 1]);
+struct loops;
+/* The cache's key makes the names. It is released with free(). NULL: out of memory. */
+struct loops *loops_new(struct cache *);
+/* It is suspected for the name: is it time to ask it, for *out? */
+bool loop_ask(struct loops *, struct random *, const struct addr *server, const struct name *,
+              uint64_t now_ms, struct name *out);
+/* Its reply to that has come: does it ask us? */
+bool loop_heard(struct loops *, const struct addr *server, const struct name *sent,
+                const uint8_t *image, size_t len, uint64_t now_ms);
+/* KNOWN: it asks us for such names, those of *domain (NULL is fine); OPEN: it is being asked whether it
+ * does, and its reply may still come; ELSEWHERE: it asks us for others. Of no name: for any. */
+enum loop_state { LOOP_KNOWN = 1, LOOP_OPEN = 2, LOOP_ELSEWHERE = 4 };
+unsigned loop_look(struct loops *, const struct addr *server, const struct name *, uint64_t now_ms,
+                   struct name *domain);
 /* Of class CH: who answers, or which version? True and *result, unless the settings hide it. */
 bool special_identity(const struct view *, struct query *, enum answer *result);
 /* The next, from *i (0 at first) on, of the reverse zones of private addresses that are answered

@@ -528,7 +528,7 @@ static void tell_server(json_t *o, const struct upstream *u, uint64_t now_ms)
     const struct upstream_report *r = &u->report;
     const char *state = json_string_value(json_object_get(o, "state"));
     unsigned is = 0;
-    char text[ADDR_TEXT + 64], name[NAME_TEXT];
+    char text[ADDR_TEXT + 64];
 
     if (state == NULL) /* out of memory */
         return;
@@ -546,8 +546,6 @@ static void tell_server(json_t *o, const struct upstream *u, uint64_t now_ms)
     put_least(o, "rtt_ms", r->rtt_ms);
     if (r->last_error != 0)
         json_object_set_new(o, "last_error", json_string(tell_error(u, text)));
-    if (u->loop.until_ms > now_ms)
-        json_object_set_new(o, "loop", json_string(name_print(&u->loop.domain, name)));
     tell_habit(o, "EDNS", u->no_edns.until_ms > now_ms);
     tell_habit(o, "case", u->no_case.until_ms > now_ms);
     tell_habit(o, "TLS", u->no_tls.until_ms > now_ms);
@@ -575,7 +573,8 @@ static json_t *tell_upstreams(const struct daemon *d)
 {
     struct visit v = {.generation = d->newest, .routes = json_array()};
     const struct route *r = d->newest->routes;
-    char zone[NAME_TEXT], address[ADDR_TEXT], from[ADDR_TEXT];
+    char zone[NAME_TEXT], domain[NAME_TEXT], address[ADDR_TEXT], from[ADDR_TEXT];
+    struct name loop;
 
     for (const struct route *end = r + d->newest->n_routes; r < end; r++) {
         const char *tls = r->tls != TLS_OFF ? tls_modes[r->tls] : NULL;
@@ -586,14 +585,20 @@ static json_t *tell_upstreams(const struct daemon *d)
         json_object_set_new(o, "timeout_ms", json_integer(r->timeout_ms));
         for (int k = 0; k < r->n_servers; k++) {
             const struct addr *source = route_source(r, &r->servers[k]);
+            bool loops;
 
             addr_print_port(&r->servers[k], address);
             if (source)
                 addr_print(source, from);
-            json_array_append_new(
-                servers, json_pack("{s:s,s:s?,s:s?,s:s,s:n,s:i,s:n,s:n,s:[]}", "address", address,
-                                   "source", source ? from : NULL, "tls", tls, "state", "unknown",
-                                   "since", "rtt_ms", 0, "last_error", "loop", "without"));
+            loops = (loop_look(d->loops, &r->servers[k], NULL, clock_now().mono_ms, &loop) &
+                     LOOP_KNOWN) != 0;
+            if (loops)
+                name_print(&loop, domain);
+            json_array_append_new(servers,
+                                  json_pack("{s:s,s:s?,s:s?,s:s,s:n,s:i,s:n,s:s?,s:[]}", "address",
+                                            address, "source", source ? from : NULL, "tls", tls,
+                                            "state", "unknown", "since", "rtt_ms", 0, "last_error",
+                                            "loop", loops ? domain : NULL, "without"));
         }
         json_object_set_new(o, "servers", servers);
         json_array_append_new(v.routes, o);

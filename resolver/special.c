@@ -6,8 +6,14 @@
  * 3). The table follows RFC 6761 (localhost, invalid), 7686 (onion), 9462 (resolver.arpa) and
  * 6303 (reverse zones of private addresses); these only where all servers of their route are
  * public. `.local`, `.test` and `home.arpa` are ordinary names: companies use them.
+ *
+ * And the names by which forwarding loops are found. They have a label of 32 digits: 16 that were drawn,
+ * and 16 that only we can make of these, as those that the answer has.
  */
 #include "resolver/query.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
 
 enum special_kind { LOCALHOST, NO_SUCH_NAME, NO_DATA, REVERSE };
 
@@ -102,38 +108,156 @@ const struct special *special_zone(const struct name *n, uint16_t class, const s
     return NULL;
 }
 
+enum {
+    LOOPS = 64,         /* servers, and domains, that were suspected lately */
+    SUSPECT_MS = 10000, /* a server that asks us nothing is not suspected again so soon */
+    KNOWN_MS = 30000,
+    STILL_MS = 1500, /* one that is known is asked so often while questions come */
+    WITHIN_MS = 250, /* its reply is waited for */
+};
+
+struct loops {
+    struct cache *cache;          /* borrowed */
+    pthread_mutex_t lock;         /* of the list */
+    atomic_uint_fast64_t news_ms; /* until then something is known or open */
+    struct loop {
+        struct addr server;
+        struct name domain;
+        uint64_t asked_ms, until_ms; /* known until then; 0: not */
+        bool is_open;                /* no reply has come */
+    } list[LOOPS];
+};
+
+struct loops *loops_new(struct cache *c)
+{
+    struct loops *l = calloc(1, sizeof *l);
+
+    if (l == NULL)
+        return NULL;
+    l->cache = c;
+    pthread_mutex_init(&l->lock, NULL);
+    return l;
+}
+
 /* The digits that go with these, by a key that only this process has. */
-static const char *loop_digits(const struct view *v, const uint8_t *digits, uint16_t use,
+static const char *loop_digits(struct cache *c, const uint8_t *digits, uint16_t use,
                                char out[LOOP_DIGITS + 1])
 {
     struct name name = {.len = LOOP_DIGITS + 2, .labels = 1, .data = {LOOP_DIGITS}};
     struct cache_key key = {.name = &name, .type = TYPE_TXT, .class = use};
 
     memcpy(name.data + 1, digits, LOOP_DIGITS);
-    cache_key_init(v->cache, &key);
+    cache_key_init(c, &key);
     snprintf(out, LOOP_DIGITS + 1, "%016llx", (unsigned long long)key.hash);
     return out;
 }
 
 enum { LOOP_NAME, LOOP_ANSWER }; /* their uses */
 
-void loop_name(const struct view *v, const struct name *domain, struct name *out,
-               char answer[LOOP_DIGITS + 1])
+static void make_name(struct cache *c, struct random *random, const struct name *domain,
+                      struct name *out)
 {
     char label[LOOP_LABEL + 1];
-    struct name above = *domain;
     uint64_t number;
 
-    while (above.len + LOOP_LABEL + 1 > NAME_MAX_WIRE)
-        name_parent(domain, domain->labels - above.labels + 1u, &above);
-    random_bytes(v->random, &number, sizeof number);
+    random_bytes(random, &number, sizeof number);
     snprintf(label, sizeof label, "%016llx", (unsigned long long)number);
-    loop_digits(v, (uint8_t *)label, LOOP_NAME, label + LOOP_DIGITS);
-    loop_digits(v, (uint8_t *)label, LOOP_ANSWER, answer);
-    *out = (struct name){.len = (uint8_t)(above.len + LOOP_LABEL + 1),
-                         .labels = (uint8_t)(above.labels + 1),
+    loop_digits(c, (uint8_t *)label, LOOP_NAME, label + LOOP_DIGITS);
+    *out = (struct name){.len = (uint8_t)(domain->len + LOOP_LABEL + 1),
+                         .labels = (uint8_t)(domain->labels + 1),
                          .data = {LOOP_LABEL}};
-    memcpy(mempcpy(out->data + 1, label, LOOP_LABEL), above.data, above.len);
+    memcpy(mempcpy(out->data + 1, label, LOOP_LABEL), domain->data, domain->len);
+}
+
+bool loop_ask(struct loops *l, struct random *random, const struct addr *server,
+              const struct name *asked, uint64_t now_ms, struct name *out)
+{
+    struct loop *to_ask = l ? l->list : NULL;
+    bool is_known = false, loops = false, lately = false, same = false;
+    unsigned up = asked->labels > 0;
+    struct name domain;
+
+    if (l == NULL || asked->data[0] == LOOP_LABEL)
+        return false;
+    do
+        name_parent(asked, up++, &domain);
+    while (domain.len + LOOP_LABEL + 1 > NAME_MAX_WIRE);
+    pthread_mutex_lock(&l->lock);
+    for (struct loop *i = l->list; i < l->list + LOOPS && !is_known; i++) {
+        const bool is_its = addr_same(&i->server, server);
+
+        is_known = is_its && i->until_ms > now_ms && name_is_under(asked, &i->domain);
+        loops |= is_its && i->until_ms > now_ms;
+        lately |= is_its && now_ms - i->asked_ms < SUSPECT_MS;
+        same |= is_its && now_ms - i->asked_ms < SUSPECT_MS && name_equal(&i->domain, &domain);
+        if (is_known || i->asked_ms < to_ask->asked_ms)
+            to_ask = i;
+    }
+    if (is_known ? now_ms - to_ask->asked_ms < STILL_MS : loops ? same : lately) {
+        to_ask = NULL;
+    } else {
+        if (!is_known)
+            *to_ask = (struct loop){.server = *server, .domain = domain};
+        to_ask->asked_ms = now_ms;
+        to_ask->is_open = true;
+        make_name(l->cache, random, &to_ask->domain, out);
+        if (atomic_load(&l->news_ms) < now_ms + WITHIN_MS)
+            atomic_store(&l->news_ms, now_ms + WITHIN_MS);
+    }
+    pthread_mutex_unlock(&l->lock);
+    return to_ask != NULL;
+}
+
+bool loop_heard(struct loops *l, const struct addr *server, const struct name *sent,
+                const uint8_t *image, size_t len, uint64_t now_ms)
+{
+    struct name name = *sent, domain;
+    char wanted[LOOP_DIGITS + 1];
+    struct rr_walk w;
+    bool loops = false;
+
+    name_fold(&name);
+    name_parent(&name, 1, &domain);
+    loop_digits(l->cache, name.data + 1, LOOP_ANSWER, wanted);
+    rr_walk_init(&w, image, len);
+    while (rr_walk_next(&w))
+        loops |= w.rr.type == TYPE_TXT && w.rr.rdlength == 1 + LOOP_DIGITS &&
+                 memcmp(image + w.rr.rdata_pos + 1, wanted, LOOP_DIGITS) == 0;
+    pthread_mutex_lock(&l->lock);
+    for (struct loop *i = l->list; i < l->list + LOOPS; i++)
+        if (addr_same(&i->server, server) && name_equal(&i->domain, &domain)) {
+            i->is_open = false;
+            i->until_ms = loops ? now_ms + KNOWN_MS : 0;
+        }
+    if (loops)
+        atomic_store(&l->news_ms, now_ms + KNOWN_MS);
+    pthread_mutex_unlock(&l->lock);
+    return loops;
+}
+
+unsigned loop_look(struct loops *l, const struct addr *server, const struct name *name,
+                   uint64_t now_ms, struct name *domain)
+{
+    unsigned state = 0;
+
+    if (l == NULL || atomic_load_explicit(&l->news_ms, memory_order_relaxed) <= now_ms ||
+        (name && name->data[0] == LOOP_LABEL)) /* another's such name: so it finds out, too */
+        return 0;                              /* each question that is forwarded passes here */
+    pthread_mutex_lock(&l->lock);
+    for (const struct loop *i = l->list; i < l->list + LOOPS; i++) {
+        const bool is_about = name == NULL || name_is_under(name, &i->domain);
+
+        if (!addr_same(&i->server, server))
+            continue;
+        if (i->until_ms > now_ms)
+            state |= is_about ? LOOP_KNOWN : LOOP_ELSEWHERE;
+        if (is_about && i->is_open && now_ms - i->asked_ms < WITHIN_MS)
+            state |= LOOP_OPEN;
+        if (domain && is_about && i->until_ms > now_ms)
+            *domain = i->domain;
+    }
+    pthread_mutex_unlock(&l->lock);
+    return state;
 }
 
 int special_answer(const struct view *v, const struct query *q, uint32_t ttl_s, struct writer *w)
@@ -152,12 +276,12 @@ int special_answer(const struct view *v, const struct query *q, uint32_t ttl_s, 
     int rcode;
 
     if (type == TYPE_TXT && label[0] == LOOP_LABEL && q->message.qclass == CLASS_IN &&
-        memcmp(loop_digits(v, label + 1, LOOP_NAME, digits), label + 1 + LOOP_DIGITS,
+        memcmp(loop_digits(v->cache, label + 1, LOOP_NAME, digits), label + 1 + LOOP_DIGITS,
                LOOP_DIGITS) == 0) {
         image_begin(w, &q->message, RCODE_NOERROR);
         image_record(w, SECTION_ANSWER, DNS_HEADER, TYPE_TXT, 0, 1 + LOOP_DIGITS);
         writer_u8(w, LOOP_DIGITS);
-        writer_bytes(w, loop_digits(v, label + 1, LOOP_ANSWER, digits), LOOP_DIGITS);
+        writer_bytes(w, loop_digits(v->cache, label + 1, LOOP_ANSWER, digits), LOOP_DIGITS);
         return RCODE_NOERROR;
     }
     if (s == NULL)

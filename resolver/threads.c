@@ -140,11 +140,11 @@ void worker_end(struct worker *w, void *arg)
 }
 
 struct worker *worker_new(struct cache *cache, struct store *store, struct ratelimit *ratelimit,
-                          struct settings *g, const int *listeners, int half,
+                          struct loops *loops, struct settings *g, const int *listeners, int half,
                           struct audit_ring *ring, unsigned n_workers)
 {
     struct worker *w = calloc(1, sizeof *w);
-    const struct forwarder_hooks hooks = {unpin, deliver, w, cache};
+    const struct forwarder_hooks hooks = {unpin, deliver, w, cache, loops};
     uint32_t most = g->limits.in_flight > SLOTS_AT_LEAST ? g->limits.in_flight : SLOTS_AT_LEAST;
 
     if (w == NULL)

@@ -63,10 +63,11 @@ struct worker {
 };
 
 /* listeners: of listen_bind(), half of them UDP, then half TCP; the worker owns and closes
- * them. The generation's use is handed over; cache, store (NULL: no policy), ratelimit and ring
+ * them. The generation's use is handed over; cache, store (NULL: no policy), ratelimit, loops and ring
  * (NULL: no audit) are borrowed. NULL when out of memory: then the process is expected to end. */
-struct worker *worker_new(struct cache *, struct store *, struct ratelimit *, struct settings *,
-                          const int *, int half, struct audit_ring *ring, unsigned n_workers);
+struct worker *worker_new(struct cache *, struct store *, struct ratelimit *, struct loops *,
+                          struct settings *, const int *, int half, struct audit_ring *ring,
+                          unsigned n_workers);
 void worker_free(struct worker *);
 
 /* Runs the worker's loop until its end. A thread's main function. */

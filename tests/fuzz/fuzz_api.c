@@ -50,7 +50,7 @@ static void daemon_make(void)
     d->newest = g;
     d->cache = f.world->cache;
     d->policy = f.world->store;
-    d->own = d->workers[0] = worker_new(d->cache, d->policy, NULL, g, NULL, 0, NULL, 1);
+    d->own = d->workers[0] = worker_new(d->cache, d->policy, NULL, NULL, g, NULL, 0, NULL, 1);
     must(d->own != NULL);
     snprintf(f.path, sizeof f.path, "%s/control.sock", f.world->dir);
     f.ready = control_open(&d->control, f.path, daemon_routes, d, NULL);

@@ -30,7 +30,7 @@ static struct worker *worker_make(void)
     must(settings_read_text(&s, settings_text, sizeof settings_text - 1, NULL) == 0);
     s->cache.rotate = false;
     atomic_store(&s->users, 1);
-    w = worker_new(cache_new(CACHE_MIN_SIZE, &key), NULL, NULL, s, NULL, 0, NULL, 1);
+    w = worker_new(cache_new(CACHE_MIN_SIZE, &key), NULL, NULL, NULL, s, NULL, 0, NULL, 1);
     must(w != NULL);
     must((w->tcp = tcp_new(w, NULL, 0)) != NULL);
     return w;

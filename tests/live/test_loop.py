@@ -10,10 +10,10 @@ from upstreams import Dnsmasq, Fake, reply
 PACKETS = 8  # that a question may cost
 
 
-def pair(waymark, between=None):
+def pair(waymark, between=None, workers=1):
     """Two that forward to each other, by way of what `between` makes."""
-    a = waymark({'server': {'name': 'a', 'workers': 1}}, upstream=free_port())
-    b = waymark({'server': {'name': 'b', 'workers': 1}}, upstream=between(a.port) if between else a.port)
+    a = waymark({'server': {'name': 'a', 'workers': workers}}, upstream=free_port())
+    b = waymark({'server': {'name': 'b', 'workers': workers}}, upstream=between(a.port) if between else a.port)
     a.settings['forward'] = [{'zone': '.', 'servers': [f'127.0.0.1:{b.port}']}]
     a.write_settings()
     a.ctl('reload')
@@ -24,8 +24,9 @@ def sent(*daemons):
     return sum(w.stats()['upstream_queries'] for w in daemons)
 
 
-def test_t44_two_that_forward_to_each_other(waymark):
-    a, b = pair(waymark)
+@pytest.mark.parametrize('workers', [1, 2])
+def test_t44_two_that_forward_to_each_other(waymark, workers):
+    a, b = pair(waymark, workers=workers)
     for n in range(2):
         answer = a.tcp(f'host{n}.example.com', 'A')
         assert answer.rcode() == dns.rcode.SERVFAIL

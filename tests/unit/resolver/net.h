@@ -32,6 +32,7 @@ struct answered {
 };
 
 struct net {
+    struct loops *loops;
     struct io io;
     struct world *w;
     struct io_timer *timers[NET_TIMERS]; /* those that are set */
@@ -171,11 +172,12 @@ static inline void net_deliver(void *context, struct query *q, enum answer answe
 static inline struct net *net_new(unsigned slots)
 {
     struct net *n = calloc(1, sizeof *n);
-    struct forwarder_hooks hooks = {net_unpin, net_deliver, n, NULL};
+    struct forwarder_hooks hooks = {net_unpin, net_deliver, n, NULL, NULL};
 
     assert_non_null(n);
     n->w = world_new(NULL, "");
     hooks.cache = n->w->cache;
+    hooks.loops = n->loops = loops_new(n->w->cache);
     n->max_open = NET_SENT;
     n->io = (struct io){.ask = net_question,
                         .close = net_close,
@@ -201,6 +203,7 @@ static inline void net_free(struct net *n)
         free(n->answered[i].wire);
     for (int i = 0; i < n->n_views; i++)
         settings_free((struct settings *)(uintptr_t)n->views[i].settings);
+    free(n->loops);
     world_free(n->w);
     free(n);
 }

@@ -43,7 +43,7 @@ static int begin(void **state)
         t.g[i]->users = 2; /* ours, and what is handed over */
     }
     t.cache = cache_new(CACHE_MIN_SIZE, &(struct hash_key){0});
-    t.worker = worker_new(t.cache, NULL, NULL, t.g[0], NULL, 0, NULL, 1);
+    t.worker = worker_new(t.cache, NULL, NULL, NULL, t.g[0], NULL, 0, NULL, 1);
     assert_non_null(t.worker);
     return 0;
 }
