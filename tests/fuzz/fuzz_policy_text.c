@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * fuzz_policy_text.c -- any octets as a policy, in each format. What is
- * accepted must be written so that it reads back as the same policy, also to
- * the last octet; and checking it must find its words.
+ * fuzz_policy_text.c -- any octets as a policy, in the format that the first of them names: the digit
+ * of a reader, else the one that is guessed. What is accepted must be written so that it reads back as
+ * the same policy, also to the last octet; and checking it must find its words.
  */
 #include "tests/fuzz/fuzz.h"
 
 #include "ctl/policy.h"
+
+enum { N_READERS = 7 };
 
 static char *written(const struct policy *p, size_t *len,
                      int (*writer)(const struct policy *, FILE *))
@@ -64,8 +66,20 @@ static void try_format(const struct policy_format *format, const uint8_t *data, 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    for (const struct policy_format *f = policy_formats; f->name; f++)
-        if (f->read || f->is_whole)
-            try_format(f, data, size);
+    const struct policy_format *f = policy_formats;
+    char *text;
+
+    if (size == 0)
+        return 0;
+    if (data[0] >= '0' && data[0] < '0' + N_READERS) {
+        f += data[0] - '0';
+        must(f->read || f->is_whole);
+    } else { /* as import does it without --format */
+        text = strndup((const char *)data + 1, size - 1);
+        f = policy_format_guess("-", text, (data[0] & 1) != 0);
+        must(f->name && (f->read || f->is_whole));
+        free(text);
+    }
+    try_format(f, data + 1, size - 1);
     return 0;
 }
