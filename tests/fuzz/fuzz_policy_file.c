@@ -110,6 +110,23 @@ static bool change(const uint8_t *data, size_t size, bool undo)
     return same;
 }
 
+/* As `policy log` does it. */
+static int read_log(struct store *s)
+{
+    struct policy_log_entry e = {.serial = 0};
+    struct store_txn *t = NULL;
+    uint64_t last = 0;
+    int rc = store_begin(s, false, &t);
+
+    while (rc == 0 && (rc = log_next(t, 0, NULL, &e)) == 0) {
+        must(e.serial > last && memchr(e.summary, '\0', sizeof e.summary) &&
+             memchr(e.rules, '\0', sizeof e.rules));
+        last = e.serial;
+    }
+    store_end(t);
+    return rc;
+}
+
 static void decide(struct store *s)
 {
     static const char *const names[] = {"_vlmcs._tcp.x.example", "_vlmcs._tcp.a.y.example",
@@ -146,7 +163,7 @@ static bool try_access(enum store_access access, bool same)
     struct store *s;
     char *now = NULL;
     size_t len = 0;
-    int rc = store_open(&s, f.dir, access, &d);
+    int rc = store_open(&s, f.dir, access, &d), logged;
 
     must(rc != 0 || d.n == 0);
     must(rc != -EBADMSG || d.n == 1);
@@ -155,10 +172,13 @@ static bool try_access(enum store_access access, bool same)
     if (rc != 0)
         return false;
     rc = store_verify(s, STORE_WRITE, NULL, &d);
-    if (access == STORE_READ)
+    if (access == STORE_READ) {
         now = loaded(s, rc == 0, &len);
-    else
+        guarded(logged, read_log(s));
+        must(logged != -EFAULT && (rc != 0 || logged == -ENOENT));
+    } else {
         decide(s);
+    }
     must((rc == -EBADMSG) == (d.n == 1) && (!same || rc == 0));
     if (rc == 0 && access == STORE_READ)
         must(now != NULL && ((len == f.policy_len && memcmp(now, f.policy, len) == 0) ||
