@@ -668,7 +668,7 @@ enum access_action settings_access(const struct settings *s, const struct addr *
     return best ? best->action : loopback ? ACCESS_ALLOW : ACCESS_REFUSE;
 }
 
-/* The servers answer alike in any order. The key is no secret: nobody gains from equal numbers. */
+/* The servers answer alike in any order; who they are is proved by strict TLS alone. The key is no secret: nobody gains from equal numbers. */
 uint32_t route_id(const struct route *route)
 {
     struct hash_key key = {0};
@@ -683,7 +683,7 @@ uint32_t route_id(const struct route *route)
         addr_print_port(a, text);
         servers += hash_bytes(&key, text, strlen(text));
     }
-    key.k0 = servers + route->stop_rebinding;
+    key.k0 = servers + route->stop_rebinding + 2u * (route->tls == TLS_STRICT);
     return (uint32_t)hash_bytes(&key, route->zone.data, route->zone.len) | 1;
 }
 

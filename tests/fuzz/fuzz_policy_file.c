@@ -110,8 +110,7 @@ static bool change(const uint8_t *data, size_t size, bool undo)
     return same;
 }
 
-/* As `policy log` does it. */
-static int read_log(struct store *s)
+static int walk_log(struct store *s)
 {
     struct policy_log_entry e = {.serial = 0};
     struct store_txn *t = NULL;
@@ -124,6 +123,16 @@ static int read_log(struct store *s)
         last = e.serial;
     }
     store_end(t);
+    return rc;
+}
+
+/* As `policy log` does it: -ENOENT at its end. */
+static int read_log(struct store *s)
+{
+    int rc;
+
+    guarded(rc, walk_log(s));
+    must(rc != -EFAULT);
     return rc;
 }
 
@@ -174,8 +183,8 @@ static bool try_access(enum store_access access, bool same)
     rc = store_verify(s, STORE_WRITE, NULL, &d);
     if (access == STORE_READ) {
         now = loaded(s, rc == 0, &len);
-        guarded(logged, read_log(s));
-        must(logged != -EFAULT && (rc != 0 || logged == -ENOENT));
+        logged = read_log(s);
+        must(rc != 0 || logged == -ENOENT);
     } else {
         decide(s);
     }

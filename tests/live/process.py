@@ -40,7 +40,15 @@ def wait_for(condition, what, patience=PATIENCE):
 
 
 used = set()
-PORTS = [int(port) for port in os.environ.get('WAYMARK_PORTS', '20000-31999').split('-')]  # below those that the kernel gives out
+def ports():
+    """The first and the last port for tests, below those that the kernel gives out: of several pytest-xdist workers each has its part."""
+    first, last = (int(port) for port in os.environ.get('WAYMARK_PORTS', '20000-31999').split('-'))
+    number, workers = int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0')[2:]), int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', '1'))
+    part = (last - first + 1) // workers
+    return first + number * part, first + (number + 1) * part - 1
+
+
+PORTS = ports()
 
 
 def free_port():

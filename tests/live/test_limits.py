@@ -272,7 +272,7 @@ def test_cve_2024_2169_replies_and_junk_get_silence(served):
     assert served.stats()['ignored'] == before + n
 
 
-@pytest.mark.parametrize('wire', [b'\x12\x34\x01\0\0\0\0\0\0\0\0\0', b'\x12\x34\x20\0\0\0\0\0\0\0\0\0', query('contoso.com', 'AXFR').to_wire()])
+@pytest.mark.parametrize('wire', [b'\x12\x34\x01\0\0\0\0\0\0\0\0\0', b'\x12\x34\x20\0\0\0\0\0\0\0\0\0', query('contoso.com', 'AXFR').to_wire()], ids=['header', 'opcode', 'axfr'])
 def test_cve_2024_2169_an_error_is_no_question(served, wire):
     """CVE-2024-2169: what one server says to another of our kind ends there."""
     with Datagrams(served.port) as d:

@@ -66,8 +66,10 @@ class Waymark:
         self.write_settings()
 
     def write_settings(self):
-        with open(self.file, 'w') as f:
+        """All or nothing of it is there for who reads it meanwhile."""
+        with open(f'{self.file}.new', 'w') as f:
             json.dump(self.settings, f, indent=1)
+        os.replace(f'{self.file}.new', self.file)
 
     def environment(self, **more):
         env = {**os.environ, **{k: os.environ.get(k, v) for k, v in SANITIZERS.items()}, **more}

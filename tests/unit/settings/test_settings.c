@@ -452,9 +452,13 @@ static void routes_differ_by_zone_and_servers(void **state)
     static const char *const texts[] = {
         "forward: [{zone: a.example, servers: [10.0.0.1, 10.0.0.2]}]",
         "forward: [{zone: A.example., servers: [10.0.0.2, 10.0.0.1], timeout: 2s}]",
+        "forward: [{zone: a.example, servers: [\"10.0.0.1:53\", 10.0.0.2], tls: opportunistic}]",
         "forward: [{zone: b.example, servers: [10.0.0.1, 10.0.0.2]}]",
         "forward: [{zone: a.example, servers: [10.0.0.1]}]",
         "forward: [{zone: a.example, servers: [10.0.0.1, \"10.0.0.2:54\"]}]",
+        "forward: [{zone: a.example, servers: [10.0.0.1, 10.0.0.2], stop-rebinding: yes}]",
+        "forward: [{zone: a.example, servers: [\"10.0.0.1:53\", \"10.0.0.2:53\"], tls: strict, "
+        "tls-name: x.example}]",
     };
     uint32_t first = 0;
 
@@ -463,7 +467,7 @@ static void routes_differ_by_zone_and_servers(void **state)
 
         first = i == 0 ? s->routes[0].id : first;
         assert_int_not_equal(first, 0);
-        assert_int_equal(s->routes[0].id == first, i < 2);
+        assert_int_equal(s->routes[0].id == first, i < 3);
         settings_free(s);
     }
 }
