@@ -182,8 +182,8 @@ static bool belongs(struct reader *r, const struct rr *rr, enum part part)
                is_wanted(r, *rr->owner, false);
     if (part == PART_CHAIN)
         stays = !is_signature && !is_of_set(r, rr) && is_of_chain(r, rr, type);
-    else if (part == PART_SET)
-        stays = is_of_set(r, rr);
+    else if (part == PART_SET) /* a name that does not exist has no records, whoever sends some */
+        stays = is_of_set(r, rr) && r->m->rcode != RCODE_NXDOMAIN;
     else if (part == PART_SIGNATURES)
         stays = is_signature;
     else if (part == PART_AUTHORITY)

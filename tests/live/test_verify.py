@@ -89,7 +89,7 @@ def test_a_start_is_recorded_before_the_first_question(waymark):
 
 
 CHANGES = {
-    'time': 'UPDATE event SET ms=ms+1 WHERE id=3', 'latency': 'UPDATE event SET latency_us=latency_us+1 WHERE id=3',
+    'time': 'UPDATE event SET ms=ms+1 WHERE id=3', 'latency': 'UPDATE event SET latency_us=latency_us+1 WHERE client NOTNULL',
     'port': 'UPDATE event SET port=port+1 WHERE client NOTNULL', 'serial': 'UPDATE event SET serial=7 WHERE client NOTNULL',
     'flags': 'UPDATE event SET bits=bits|1 WHERE client NOTNULL',
     'name': "UPDATE event SET asked='_vlmcs._tcp.x' WHERE client NOTNULL",
