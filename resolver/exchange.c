@@ -330,9 +330,11 @@ int exchange_open(struct exchange *e)
     e->sent = *e->q.qname;
     e->q.qname = &e->sent;
     may_ask_edns = e->q.edns && e->packet == NULL && s->no_edns.until_ms <= now_ms;
-    /* It was silent, and has not shown lately that it understands EDNS. */
-    e->suspects_edns = may_ask_edns && (e->plain || (s->silent > 0 && s->knows_edns_ms <= now_ms &&
-                                                     s->report.last_error == ETIMEDOUT));
+    /* It was silent, at least to that question, and has not shown lately that it understands EDNS. */
+    e->suspects_edns =
+        may_ask_edns &&
+        (e->plain || (s->knows_edns_ms <= now_ms &&
+                      (e->suspects_edns || (s->silent > 0 && s->report.last_error == ETIMEDOUT))));
     e->q.edns = may_ask_edns && !e->suspects_edns;
     if (s->tls && (s->tls->is_strict || s->no_tls.until_ms <= now_ms))
         e->tls = s->tls;

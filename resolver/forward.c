@@ -543,6 +543,7 @@ static int try_server(struct flight *fl, int i, bool tcp, bool plain, uint64_t n
                                                  .edns = r->edns},
                                            .tcp = tcp || fl->tcp,
                                            .plain = plain,
+                                           .suspects_edns = !tcp && fl->servers[i].silent,
                                            .packet = fl->passthrough ? fl->chain : NULL,
                                            .packet_len = fl->chain_len,
                                            .asked_ms = fl->begun_ms};

@@ -128,9 +128,10 @@ struct exchange {
     struct io_peer peer;
     struct exchanges *home;
     struct upstream *server;
-    struct query_build q;  /* its name is folded; edns: unless the server minds it, or may do so */
-    bool tcp, plain;       /* plain: without EDNS, since the server may mind it */
-    uint64_t asked_ms;     /* when the question began, of which this is a try */
+    struct query_build q; /* its name is folded; edns: unless the server minds it, or may do so */
+    bool tcp, plain;      /* plain: without EDNS, since the server may mind it */
+    bool suspects_edns; /* it was silent to that; then: without EDNS, to find out if it minds it */
+    uint64_t asked_ms;  /* when the question began, of which this is a try */
     const uint8_t *packet; /* passed through: it goes as it is, but for its ID, as its reply does */
     size_t packet_len;
     /* The owner's. */
@@ -142,10 +143,10 @@ struct exchange {
     /* Its own. */
     struct tls *tls; /* of the server; NULL: it is asked without, as `tcp` says */
     uint64_t begun_ms;
-    bool cased, suspects_edns; /* without EDNS, to find out whether the server minds it */
-    bool unsure;               /* EXCHANGE_UNSURE was reported: once, since it may be forged */
-    uint8_t n_again;           /* it was asked once more: the connection was closed */
-    struct name sent;          /* with its random case */
+    bool cased;
+    bool unsure;      /* EXCHANGE_UNSURE was reported: once, since it may be forged */
+    uint8_t n_again;  /* it was asked once more: the connection was closed */
+    struct name sent; /* with its random case */
 };
 
 /* Finds what is known of a server of the route, or begins to know it; NULL when all are in use. */
