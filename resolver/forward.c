@@ -27,7 +27,7 @@
  * it gives up. So one that is silent, or has the address of the client, is asked for a name that only
  * we can answer: it is not asked for that domain while the answer is ours, nor for another before it
  * has answered for that. One worker asks, and the others, to which the question has come as well, wait
- * with it (special.c): a loop by way of all of them ends in eight packets.
+ * with it (special.c): a loop costs a packet for each worker on the way, and four.
  *
  * A server that is down is probed with `. NS` every PROBE_MS, so that it counts as up within
  * 5 s of its recovery, whatever its clients ask; not one that no question needed for a minute.
@@ -922,8 +922,9 @@ static void on_result(struct exchange *e, enum exchange_kind kind, struct exchan
         return;
     if (kind == EXCHANGE_REPLY)
         COUNT(fl->forwarder->stats, upstream_errors);
-    t->minds_edns |= r->no_edns && loop_look(fl->forwarder->hooks.loops, &server, &fl->asked,
-                                             now_ms, NULL) == 0;      /* else it fails for that */
+    /* One that loops fails for that, not for EDNS. */
+    t->minds_edns |=
+        r->no_edns && loop_look(fl->forwarder->hooks.loops, &server, &fl->asked, now_ms, NULL) == 0;
     t->refused |= kind != EXCHANGE_FAILED && kind != EXCHANGE_NO_TLS; /* or wants the same twice */
     go_on(fl, true, now_ms);
 }

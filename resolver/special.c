@@ -188,12 +188,12 @@ bool loop_ask(struct loops *l, struct random *random, const struct addr *server,
 
         is_known = is_its && i->until_ms > now_ms && name_is_under(asked, &i->domain);
         loops |= is_its && i->until_ms > now_ms;
-        lately |= is_its && now_ms - i->asked_ms < SUSPECT_MS;
-        same |= is_its && now_ms - i->asked_ms < SUSPECT_MS && name_equal(&i->domain, &domain);
+        lately |= is_its && now_ms < i->asked_ms + SUSPECT_MS;
+        same |= is_its && now_ms < i->asked_ms + SUSPECT_MS && name_equal(&i->domain, &domain);
         if (is_known || i->asked_ms < to_ask->asked_ms)
             to_ask = i;
     }
-    if (is_known ? now_ms - to_ask->asked_ms < STILL_MS : loops ? same : lately) {
+    if (is_known ? now_ms < to_ask->asked_ms + STILL_MS : loops ? same : lately) {
         to_ask = NULL;
     } else {
         if (!is_known)
@@ -240,9 +240,10 @@ unsigned loop_look(struct loops *l, const struct addr *server, const struct name
 {
     unsigned state = 0;
 
+    /* Each question that is forwarded passes here. And another's such name goes on: so it finds out. */
     if (l == NULL || atomic_load_explicit(&l->news_ms, memory_order_relaxed) <= now_ms ||
-        (name && name->data[0] == LOOP_LABEL)) /* another's such name: so it finds out, too */
-        return 0;                              /* each question that is forwarded passes here */
+        (name && name->data[0] == LOOP_LABEL))
+        return 0;
     pthread_mutex_lock(&l->lock);
     for (const struct loop *i = l->list; i < l->list + LOOPS; i++) {
         const bool is_about = name == NULL || name_is_under(name, &i->domain);
@@ -251,7 +252,7 @@ unsigned loop_look(struct loops *l, const struct addr *server, const struct name
             continue;
         if (i->until_ms > now_ms)
             state |= is_about ? LOOP_KNOWN : LOOP_ELSEWHERE;
-        if (is_about && i->is_open && now_ms - i->asked_ms < WITHIN_MS)
+        if (is_about && i->is_open && now_ms < i->asked_ms + WITHIN_MS)
             state |= LOOP_OPEN;
         if (domain && is_about && i->until_ms > now_ms)
             *domain = i->domain;
