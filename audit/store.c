@@ -618,7 +618,7 @@ int audit_verify(struct audit_store *store, const uint8_t *wanted,
 {
     struct verifier v = {.store = store, .chain = chain_new(), .wanted = wanted, .out = out};
     json_t *rows = json_array();
-    long long ends[3] = {0}; /* and whether records are missing before the first, and none says so */
+    long long ends[3] = {0}; /* and are records missing before the first, and none says so? */
     int rc = v.chain ? audit_store_prepare(store, segment_sql, &v.q) : -ENOMEM;
 
     if (rc == 0)

@@ -58,7 +58,7 @@ struct tcp {
     uint8_t answer[DNS_MAX_MESSAGE];
 };
 
-static struct connection_list *list_of(struct tcp *t, const struct addr *client)
+static struct connection_list *connections_of(struct tcp *t, const struct addr *client)
 {
     return &t->clients[hash_bytes(&t->key, client->ip, sizeof client->ip) % CLIENTS];
 }
@@ -149,7 +149,7 @@ static bool make_room(struct tcp *t, const struct addr *client, const struct con
     struct connection *c, *idlest = NULL;
     unsigned same = 0;
 
-    TAILQ_FOREACH(c, list_of(t, client), of_client)
+    TAILQ_FOREACH(c, connections_of(t, client), of_client)
         if (addr_same_ip(&c->client.addr, client)) {
             same++;
             if (idlest == NULL && c->pending == 0)
@@ -172,7 +172,7 @@ static bool make_room(struct tcp *t, const struct addr *client, const struct con
 static void set_client(struct connection *c, const struct addr *client)
 {
     c->client.addr = *client;
-    c->client_list = list_of(c->tcp, client);
+    c->client_list = connections_of(c->tcp, client);
     TAILQ_INSERT_TAIL(c->client_list, c, of_client);
 }
 
