@@ -333,6 +333,7 @@ static void written_each_round_when_answers_have_come(void **state)
     uint64_t written_ms;
 
     keeper_start(k, kept.cache, kept.yes, 1);
+    wait_until_still(k);
     for (int i = 0; i < 5; i++, poll(NULL, 0, 5))
         keeper_tick(k);
     assert_false(k->running || is_there(kept.path)); /* nothing has come */
