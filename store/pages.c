@@ -185,7 +185,7 @@ static int visit(struct walk *w, const struct store_record *r)
     }
     if (r->value.len >= sizeof n)
         memcpy(&n, r->value.data, sizeof n);
-    if (r->value.len % sizeof n != 0 || n > r->value.len / sizeof n - 1)
+    if (r->value.len % sizeof n != 0 || n >= r->value.len / sizeof n)
         return bad(w, w->tree->root, "has below it a damaged list of free pages");
     for (uint64_t i = 1; i <= n && rc == 0; i++) {
         memcpy(&page, r->value.data + i * sizeof page, sizeof page);

@@ -182,8 +182,8 @@ static bool belongs(struct reader *r, const struct rr *rr, enum part part)
                is_wanted(r, *rr->owner, false);
     if (part == PART_CHAIN)
         stays = !is_signature && !is_of_set(r, rr) && is_of_chain(r, rr, type);
-    else if (part == PART_SET) /* a name that does not exist has no records, whoever sends some */
-        stays = is_of_set(r, rr) && r->m->rcode != RCODE_NXDOMAIN;
+    else if (part == PART_SET)
+        stays = r->n_set > 0 && is_of_set(r, rr);
     else if (part == PART_SIGNATURES)
         stays = is_signature;
     else if (part == PART_AUTHORITY)
@@ -249,7 +249,7 @@ int reply_read(struct message *m, const uint8_t *wire, size_t len, bool dnssec, 
                size_t size, size_t *image_len, struct reply_facts *f)
 {
     struct reader r;
-    bool apart;
+    bool apart, contradicts;
     int rc;
 
     if ((m->flags & (DNS_QR | DNS_TC)) != DNS_QR || m->opcode != OPCODE_QUERY ||
@@ -262,6 +262,10 @@ int reply_read(struct message *m, const uint8_t *wire, size_t len, bool dnssec, 
     r.facts = f;
     if (follow_chain(&r) != 0)
         return -ELOOP;
+    /* A name that does not exist has no records, whoever sends some. */
+    contradicts = m->rcode == RCODE_NXDOMAIN && r.n_set > 0;
+    if (contradicts)
+        r.n_set = 0;
     /* Not where two sets may be of one type: ANY, and DNAME with one above the name. */
     apart = r.n_set > 1 && m->qtype != TYPE_ANY && m->qtype != TYPE_DNAME;
     rc = image_write(&r, apart, out, size, image_len);
@@ -280,7 +284,7 @@ int reply_read(struct message *m, const uint8_t *wire, size_t len, bool dnssec, 
         f->kind =
             r.has_ns && !r.has_soa && (m->flags & DNS_AA) == 0 ? REPLY_REFERRAL : REPLY_NODATA;
     f->cacheable = f->kind == REPLY_POSITIVE || f->kind == REPLY_NODATA ||
-                   (f->kind == REPLY_NXDOMAIN && r.n_set == 0);
+                   (f->kind == REPLY_NXDOMAIN && !contradicts);
     return rc;
 }
 

@@ -465,6 +465,110 @@ static void loop_names_are_no_two_alike(void **state)
     world_free(w);
 }
 
+/* What is known of loops, step by step: at that time the server is suspected for the name ('a': want:
+ * is it asked?), or its last question comes back as ours ('y') or not ('n'), or what is known of it is
+ * looked at ('l': want: enum loop_state). */
+static const struct loop_step {
+    unsigned ms;
+    char verb, server;
+    const char *name;
+    unsigned want;
+} loop_steps[] = {
+    {0, 'l', 1, "www.a.example", 0},
+    {0, 'a', 1, "www.a.example", true},
+    {0, 'l', 1, "ftp.a.example", LOOP_OPEN},
+    {0, 'l', 1, "www.b.example", 0},
+    {0, 'l', 2, "www.a.example", 0},
+    {249, 'l', 1, "www.a.example", LOOP_OPEN},
+    {250, 'l', 1, "www.a.example", 0},                                /* no reply in time */
+    {9999, 'a', 1, "www.b.example", false},                           /* not so soon */
+    {9999, 'a', 2, "www.b.example", true},                            /* another server */
+    {9999, 'n', 2, "www.b.example", false},                           /* that asks us nothing */
+    {9999, 'l', 2, "www.b.example", 0},                               /* whose reply has come */
+    {10000, 'a', 1, "www.b.example", true},                           /* now it may be asked */
+    {10001, 'y', 1, "www.b.example", true},                           /* and it does */
+    {10001, 'l', 1, "b.example", LOOP_KNOWN},                         /* for all of the domain */
+    {10001, 'l', 1, "x.y.b.example", LOOP_KNOWN},                     /* and below it */
+    {10001, 'l', 1, "example", LOOP_ELSEWHERE},                       /* not above it */
+    {10001, 'l', 1, "www.a.example", LOOP_ELSEWHERE},                 /* nor beside it */
+    {10001, 'l', 1, NULL, LOOP_KNOWN},                                /* for some domain */
+    {10001, 'l', 2, "www.b.example", 0},                              /* the other does not */
+    {10001, 'l', 1, "0123456789abcdef0123456789abcdef.b.example", 0}, /* somebody's own question */
+    {10001, 'a', 1, "0123456789abcdef0123456789abcdef.c.example", false},
+    {10001, 'a', 1, "www.c.example", true}, /* it is asked for each new domain at once */
+    {10001, 'l', 1, "www.c.example", LOOP_OPEN | LOOP_ELSEWHERE},
+    {10002, 'n', 1, "www.c.example", false},
+    {10002, 'l', 1, "www.c.example", LOOP_ELSEWHERE},
+    {20000, 'a', 1, "www.c.example", false}, /* which was told lately */
+    {20001, 'a', 1, "www.c.example", true},
+    {20001, 'y', 1, "www.c.example", true},
+    {20001, 'a', 1, "ftp.b.example", true},   /* does it still? */
+    {21500, 'a', 1, "x.y.b.example", false},  /* not so soon */
+    {21501, 'a', 1, "x.y.b.example", true},   /* the domain that is known is asked for */
+    {21502, 'y', 1, "x.y.b.example", true},   /* so it is known for longer */
+    {50000, 'l', 1, "c.example", LOOP_KNOWN | LOOP_ELSEWHERE},
+    {50001, 'l', 1, "c.example", LOOP_ELSEWHERE}, /* no longer */
+    {51501, 'l', 1, "b.example", LOOP_KNOWN},
+    {51502, 'l', 1, "b.example", 0},
+    {51502, 'a', 1, "d.e.example", true},
+    {51502, 'y', 1, "d.e.example", true},
+    {51503, 'n', 1, "d.e.example", false}, /* it is asked again, and does no longer */
+    {51503, 'l', 1, "d.e.example", 0},
+};
+
+static void what_is_known_of_loops(void **state)
+{
+    enum { BEGIN_MS = 1000000 };
+    struct world *w = world_new(NULL, NULL);
+    struct loops *l = loops_new(w->cache);
+    struct query q = {.message = {.qtype = TYPE_TXT, .qclass = CLASS_IN}, .key.type = TYPE_TXT};
+    struct name name, sent[3] = {{.len = 0}}, domain;
+    uint8_t image[512];
+
+    for (const struct loop_step *s = loop_steps; s < loop_steps + ARRAY_LEN(loop_steps); s++) {
+        const struct addr server = {.port = (uint16_t)s->server};
+        const uint64_t now_ms = BEGIN_MS + s->ms;
+        struct writer out = writer_make(image, sizeof image);
+        unsigned got;
+
+        assert_int_equal(name_parse(&name, s->name ? s->name : "."), 0);
+        if (s->verb == 'a') {
+            got = loop_ask(l, &w->random, &server, &name, now_ms, &sent[(int)s->server]);
+        } else if (s->verb == 'l') {
+            got = loop_look(l, &server, s->name ? &name : NULL, now_ms, &domain);
+        } else {
+            q.message.qname = sent[(int)s->server];
+            if (s->verb == 'y')
+                assert_int_equal(special_answer(&w->view, &q, 0, &out), RCODE_NOERROR);
+            else
+                image_begin(&out, &q.message, RCODE_NXDOMAIN);
+            got = loop_heard(l, &server, &q.message.qname, image, out.len, now_ms);
+        }
+        if (got != s->want)
+            fail_msg("step %zu, %u ms: %c %s: %u", (size_t)(s - loop_steps), s->ms, s->verb,
+                     s->name ? s->name : "", got);
+    }
+    free(l);
+    world_free(w);
+}
+
+/* More servers than there are places: the one that was suspected longest ago is forgotten. */
+static void loops_of_very_many_servers(void **state)
+{
+    struct world *w = world_new(NULL, NULL);
+    struct loops *l = loops_new(w->cache);
+    struct name name, out;
+
+    assert_int_equal(name_parse(&name, "www.corp.example"), 0);
+    for (uint16_t i = 1; i <= 65; i++)
+        assert_true(loop_ask(l, &w->random, &(struct addr){.port = i}, &name, 1000000u + i, &out));
+    for (uint16_t i = 1; i <= 65; i++)
+        assert_int_equal(loop_look(l, &(struct addr){.port = i}, &name, 1000066, NULL),
+                         i == 1 ? 0 : LOOP_OPEN);
+    free(l);
+    world_free(w);
+}
+
 /* A reply to www.example with private addresses, and what stands behind them. */
 static const struct filter_row {
     const char *name;
@@ -525,4 +629,5 @@ static void check_filter(void **state)
 
 TESTS("answer", ROWS(rows, check_row), ROWS(size_rows, check_size), ROWS(order_rows, check_order),
       ROWS(special_rows, check_special), ROWS(filter_rows, check_filter), TEST(check_zones),
-      TEST(check_update), TEST(loop_names_are_no_two_alike))
+      TEST(check_update), TEST(loop_names_are_no_two_alike),
+      TEST(what_is_known_of_loops), TEST(loops_of_very_many_servers))
