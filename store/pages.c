@@ -98,7 +98,8 @@ static int newest(int fd, struct meta *out)
             const struct tree *t = &m->trees[i];
 
             if (t->flags != (i == FREE_PAGES ? INTEGER_KEYS : 0) || t->depth > DEPTH_MAX ||
-                (t->root != none && t->root > m->last) || (t->root == none) != (t->depth == 0))
+                (t->root != none && t->root > m->last) || (t->root == none) != (t->depth == 0) ||
+                (m->txn == 0 && t->root != none)) /* of a new file */
                 return -EBADMSG;
         }
     }
