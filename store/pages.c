@@ -19,6 +19,7 @@
 #include <endian.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { BRANCH = 1, LEAF = 2, OVERFLOW = 4, META = 8 }; /* kinds of pages */
@@ -26,6 +27,9 @@ enum { BIG = 1 };                                      /* flag of a node */
 enum { INTEGER_KEYS = 8 };                             /* flag of a tree */
 enum { FREE_PAGES, STORED, TREES };
 enum { METAS = 2, DATA_VERSION = 1, DEPTH_MAX = 32, KEY_MAX = 511 };
+enum {
+    UNWRITTEN = 1 << 20
+}; /* pages that a transaction has taken and given back may lack so many */
 static const uint32_t magic = 0xBEEFC0DE;
 static const uint64_t none = UINT64_MAX; /* an empty tree has no root */
 
@@ -79,8 +83,11 @@ struct walk {
 static int newest(int fd, struct meta *out)
 {
     struct meta metas[METAS];
+    struct stat st;
     uint32_t size = 0;
 
+    if (fstat(fd, &st) != 0)
+        return -errno;
     for (unsigned nth = 0; nth < METAS; nth++) {
         struct meta *m = &metas[nth];
         ssize_t n = pread(fd, m, sizeof *m, (off_t)nth * size);
@@ -92,7 +99,8 @@ static int newest(int fd, struct meta *out)
             return -EBADMSG;
         size = m->trees[FREE_PAGES].page_size;
         if (size < 512 || size > 32768 || (size & (size - 1)) != 0 || m->last < METAS - 1 ||
-            m->last >= UINT32_MAX || (m->txn != 0 && (m->txn & 1) != nth))
+            m->last > (uint64_t)st.st_size / size + UNWRITTEN ||
+            (m->txn != 0 && (m->txn & 1) != nth))
             return -EBADMSG;
         for (int i = 0; i < TREES; i++) {
             const struct tree *t = &m->trees[i];
