@@ -130,7 +130,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     options.limit = (size_t)DNS_UDP_PLAIN + (asked.id & 0x3ff);
     if (reply_read(&m, data, size, asked.edns.do_bit, image, sizeof image, &len, &facts) != 0)
         return 0;
-    check_image(&asked, image, len, &facts);
+    if (facts.rcode < 16) /* an image has its low bits alone; that of a failure is not used */
+        check_image(&asked, image, len, &facts);
     check_join(&asked, image, len, &facts);
     check_prints(image, len);
     check_srv(image, len, asked.id >> 2);
