@@ -58,8 +58,8 @@ def pytest_configure():
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Adds a line of each test to the file of all kinds of tests."""
-    if os.environ.get('WAYMARK_COUNT'):
+    """Adds a line of each test to the file of all kinds of tests; workers of pytest-xdist have their parts of it only."""
+    if os.environ.get('WAYMARK_COUNT') and 'PYTEST_XDIST_WORKER' not in os.environ:
         with open(os.environ['WAYMARK_COUNT'], 'a') as f:
             for result, words in ('ok', ['passed']), ('FAILED', ['failed', 'error']), ('skipped', ['skipped']):
                 for test in [t for w in words for t in terminalreporter.stats.get(w, [])]:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 
 import ask
 from process import BUILD, PATIENCE, Process, free_port, wait_for
@@ -90,12 +91,19 @@ class Waymark:
             s.bind(path)
             os.chmod(path, 0o777)
             s.setblocking(False)
-            self.daemon = Process(command, self.log, env=self.environment(NOTIFY_SOCKET=path), cwd=self.dir)
+
+            def run():
+                self.daemon = Process(command, self.log, env=self.environment(NOTIFY_SOCKET=path), cwd=self.dir)
+            run()
             if ready:
-                wait_for(lambda: self.has_said_ready(s), f'READY=1 of {command}')
+                wait_for(lambda: self.has_said_ready(s, run), f'READY=1 of {command}')
         return self
 
-    def has_said_ready(self, s):
+    def has_said_ready(self, s, again):
+        """Questions of other daemons are sent from any port: from its own, too, for a moment. Then it is started again."""
+        if not self.daemon.alive() and 'the port is in use' in self.daemon.said().rstrip().split('\n')[-1]:
+            time.sleep(0.1)
+            again()
         assert self.daemon.alive(), f'waymarkd ended with {self.daemon.wait()} and said:\n{self.daemon.said()}'
         try:
             return b'READY=1' in s.recv(4096)
@@ -128,7 +136,7 @@ class Waymark:
     # --- the tool
 
     def ctl(self, *words, ok=True, stdin='', before=(), path=None, cwd=None):
-        """waymarkctl; ok: the exit code must be 0 (or this one, when it is a number)."""
+        """waymarkctl; ok: the exit code must be 0 (or this one, when it is a number); False: it may be any."""
         command = list(before) + [path or program('waymarkctl'), '-c', self.file, *map(str, words)]
         done = Result(subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=4 * PATIENCE,
                                      env=self.environment(), cwd=cwd, check=False))
