@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * cli.c -- reads the command line, prints help, runs the verb: all from the tables of verbs; and who
- * runs it.
+ * cli.c -- reads the command line, prints help, tells shells how a line may go on, runs the verb: all
+ * from the tables of verbs; and who runs it.
  *
  * Options stand anywhere, also before the verb that takes them, so the line is read with those of
  * all verbs, and whether this verb takes them is asked afterwards. An option therefore has a
@@ -153,6 +153,158 @@ static int words_of(const struct ctl_verb *v, int argc, char **argv)
     return words;
 }
 
+/* --- completion: a script of the shell asks with the words of the line, and offers what it is told */
+
+struct offer {
+    const char *begun; /* the word at the cursor: what does not begin so is not offered */
+    const char *helps; /* stands between an offer and its help; NULL: the shell shows none */
+};
+
+static void offer(const struct offer *o, const char *word, size_t len, const char *help)
+{
+    if (len == 0 || len < strlen(o->begun) || strncmp(word, o->begun, strlen(o->begun)) != 0)
+        return;
+    printf("%.*s%s%s\n", (int)len, word, o->helps ? o->helps : "", o->helps ? help : "");
+}
+
+/* The words that a usage spells in small letters: "set NAME | add NAME". What is in capitals is for
+ * the user to give. */
+static void offer_usage(const struct offer *o, const char *text, const char *help)
+{
+    for (size_t len; *text; text += len) {
+        len = strspn(text, "abcdefghijklmnopqrstuvwxyz");
+        if (text[len] == '\0' || strchr(" |]", text[len]))
+            offer(o, text, len, help);
+        len += strcspn(text + len, " |[");
+        len += strspn(text + len, " |[]");
+    }
+}
+
+static void offer_options(const struct offer *o, const struct ctl_option *list)
+{
+    for (; list->name; list++)
+        offer(o, list->name, strlen(list->name), list->help);
+}
+
+static bool is_file(const char *usage)
+{
+    return strstr(usage, "FILE") != NULL || strcmp(usage, "DIR") == 0;
+}
+
+/* What may stand at the cursor, behind n words of a verb and its arguments, or as the value of an
+ * option. False: a file. */
+static bool offer_next(verb_tables *tables, const struct offer *o, int n, char **words,
+                       const struct ctl_option *option)
+{
+    const bool wants_option = *o->begun == '-';
+    const char *noun = "";
+
+    if (option) {
+        offer_usage(o, option->value, option->help);
+        return !is_file(option->value);
+    }
+    EACH_VERB(tables, v)
+    {
+        const int called = words_of(v, n, words);
+
+        if (n == 0 && *v->noun == '\0')
+            offer(o, v->verb, strlen(v->verb), v->help);
+        else if (n == 0 && strcmp(v->noun, noun) != 0)
+            offer(o, v->noun, strlen(v->noun), "its verbs");
+        else if (n == 1 && strcmp(v->noun, words[0]) == 0)
+            offer(o, v->verb, strlen(v->verb), v->help);
+        noun = v->noun;
+        if (called == 0)
+            continue;
+        if (n == called)
+            offer_usage(o, v->arguments, v->help);
+        if (is_file(v->arguments) && !wants_option)
+            return false;
+        for (int i = 0; wants_option && v->options[i]; i++)
+            offer_options(o, v->options[i]);
+    }
+    if (wants_option)
+        offer_options(o, cli_options);
+    return true;
+}
+
+static int completion_run(struct ctl *c)
+{
+    static const struct {
+        const char *name, *helps, *script;
+    } shells[] = {
+        {"bash", NULL,
+         "_waymarkctl()\n{\n"
+         "    local IFS=$'\\n'\n"
+         "    COMPREPLY=($(waymarkctl completion bash -- \"${COMP_WORDS[@]:1:COMP_CWORD}\" "
+         "2>/dev/null)) ||\n"
+         "        compopt -o default\n"
+         "}\n"
+         "complete -F _waymarkctl waymarkctl"},
+        {"zsh", ":",
+         "#compdef waymarkctl\n"
+         "_waymarkctl()\n{\n"
+         "    local text\n"
+         "    local -a list\n"
+         "    text=$(waymarkctl completion zsh -- \"${(@Q)words[2,CURRENT]}\" 2>/dev/null) ||\n"
+         "        { _files; return }\n"
+         "    list=(\"${(@f)text}\")\n"
+         "    _describe waymarkctl list\n"
+         "}\n"
+         "if [[ $funcstack[1] == _waymarkctl ]]; then _waymarkctl \"$@\"; "
+         "else compdef _waymarkctl waymarkctl; fi"},
+        {"fish", "\t",
+         "function __waymarkctl\n"
+         "    waymarkctl completion fish -- (commandline -opc)[2..-1] (commandline -ct) "
+         "2>/dev/null\n"
+         "    or __fish_complete_path (commandline -ct)\n"
+         "end\n"
+         "complete -c waymarkctl -f -a '(__waymarkctl)'"},
+    };
+    const struct ctl_option *option = NULL;
+    struct offer o = {.begun = c->argv[c->argc - 1]};
+    char **words = c->argv + 1, meant[DIAG_MEANT];
+    size_t shell = 0;
+    int n = 0;
+
+    while (shell < ARRAY_LEN(shells) && strcmp(shells[shell].name, c->argv[0]) != 0)
+        shell++;
+    if (shell == ARRAY_LEN(shells))
+        return ctl_misused("completion is there for bash, zsh and fish");
+    if (c->argc == 1) {
+        puts(shells[shell].script);
+        return EXIT_DONE;
+    }
+    o.helps = shells[shell].helps;
+    if (strcmp(o.begun, "=") == 0)
+        o.begun = "";
+    for (int i = 0; i < c->argc - 2; i++) {
+        if (strcmp(words[i], "=") == 0) /* bash makes three words of --pool=main */
+            continue;
+        if (option)
+            option = NULL; /* this is its value */
+        else if (words[i][0] != '-')
+            words[n++] = words[i];
+        else if ((option = find_option(c->tables, NULL, words[i], meant)) && option->value == NULL)
+            option = NULL;
+    }
+    return offer_next(c->tables, &o, n, words, option) ? EXIT_DONE : EXIT_NOT_FOUND;
+}
+
+const struct ctl_verb ctl_shell_verbs[] = {
+    {"",
+     "completion",
+     1,
+     -1,
+     "bash | zsh | fish",
+     {NULL},
+     completion_run,
+     "print what makes the shell complete these lines: bash: source <(waymarkctl completion bash)"},
+    {0},
+};
+
+/* --- the line */
+
 /* Reads the line into c; its arguments are moved to the beginning of argv. RUN, or the exit code
  * of a line that is done, all being said. */
 static int parse_line(verb_tables *tables, struct ctl *c, int argc, char **argv)
@@ -230,13 +382,14 @@ static int parse_line(verb_tables *tables, struct ctl *c, int argc, char **argv)
     if (c->argc < v->least || (v->most >= 0 && c->argc > v->most))
         return ctl_misused("too %s arguments: waymarkctl %s", c->argc < v->least ? "few" : "many",
                            line);
-    return RUN;
+    return v->run == completion_run ? completion_run(c) : RUN; /* whatever the settings are */
 }
 
 int cli_main(verb_tables *tables, int argc, char **argv)
 {
     const char *no_colour = getenv("NO_COLOR"), *assigned[ARRAY_LEN(((struct ctl *)0)->given) + 1];
-    struct ctl c = {.now = clock_now(), .uid = getuid(), .stderr_tty = isatty(STDERR_FILENO)};
+    struct ctl c = {
+        .tables = tables, .now = clock_now(), .uid = getuid(), .stderr_tty = isatty(STDERR_FILENO)};
     struct winsize size;
     struct diags d = {0};
     int code = parse_line(tables, &c, argc, argv), n = 0;

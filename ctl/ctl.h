@@ -40,6 +40,7 @@ struct ctl_verb {
 };
 
 struct ctl {
+    const struct ctl_verb *const *tables; /* those of cli_main() */
     const struct ctl_verb *verb;
     char called[32]; /* its words: "policy fill" */
     struct settings *settings;
@@ -72,6 +73,7 @@ int ctl_number(const struct ctl *, const char *name, uint64_t most, uint64_t *ou
 /* Runs the verb that the line calls; returns the exit code. tables: ended by NULL; each ends with
  * a row without a verb. */
 int cli_main(const struct ctl_verb *const *tables, int argc, char **argv);
+extern const struct ctl_verb ctl_shell_verbs[]; /* completion, of all of them */
 
 /* Run as root: opens state files as server.user from here on (makes the state directory if need
  * be); run by others: stays. Exit code 0 or a message. */

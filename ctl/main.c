@@ -7,7 +7,7 @@
 int main(int argc, char **argv)
 {
     static const struct ctl_verb *const tables[] = {ctl_daemon_verbs, ctl_policy_verbs,
-                                                    ctl_audit_verbs, NULL};
+                                                    ctl_audit_verbs, ctl_shell_verbs, NULL};
 
     return cli_main(tables, argc, argv);
 }

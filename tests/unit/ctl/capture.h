@@ -16,7 +16,7 @@ static struct {
 } out;
 
 static const struct ctl_verb *const real[] = {ctl_daemon_verbs, ctl_policy_verbs, ctl_audit_verbs,
-                                              NULL};
+                                              ctl_shell_verbs, NULL};
 
 static inline void capture_begin(void)
 {

@@ -27,7 +27,10 @@ static const struct ctl_option change[] = {
     {"--reason", "TEXT", false, "why"}, {"--yes", NULL, false, "do not ask"}, {0}};
 static const struct ctl_option nets[] = {
     {"--network", "N", true, "where"}, {"-f", NULL, false, "follow"}, {0}};
-static const struct ctl_option once[] = {{"--network", "N", false, "where"}, {0}};
+static const struct ctl_option once[] = {{"--network", "N", false, "where"},
+                                         {"--from", "FILE", false, "whence"},
+                                         {"--sure", "yes|no", false, "sure?"},
+                                         {0}};
 static const struct ctl_verb first[] = {
     {"", "status", 0, 0, "", {NULL}, tell, "how it is"},
     {"", "explain", 1, 2, "SUFFIX | NAME TYPE", {once}, tell, "why"},
@@ -36,9 +39,13 @@ static const struct ctl_verb first[] = {
 static const struct ctl_verb second[] = {
     {"policy", "fill", 1, -1, "SUFFIX...", {change, nets}, tell, "fill"},
     {"policy", "network", 1, -1, "set|add NAME PREFIX...", {change, nets}, tell, "networks"},
+    {"policy", "test", 1, 1, "[FILE]", {once}, tell, "test"},
+    {"zone", "", 0, 0, "", {NULL}, tell, "zones"},
+    {"zone", "list", 0, 1, "[all | first] [NAME]", {NULL}, tell, "list"},
     {0},
 };
 static const struct ctl_verb *const tables[] = {first, second, NULL};
+static const struct ctl_verb *const offered[] = {first, second, ctl_shell_verbs, NULL};
 
 #define U EXIT_USAGE
 #define FILL "policy fill a "
@@ -67,6 +74,8 @@ static const struct row {
     {"--help", EXIT_DONE,
      "  explain SUFFIX | NAME TYPE          why\n\n  policy fill SUFFIX...               fill\n"
      "  policy network set|add NAME PREFIX...\n                                      networks\n"
+     "  policy test [FILE]                  test\n\n  zone                                zones\n"
+     "  zone list [all | first] [NAME]      list\n"
      "\noptions of every verb\n  -c FILE                             settings file"},
     {"explain -h", EXIT_DONE,
      "usage: waymarkctl explain SUFFIX | NAME TYPE [OPTION]...\nwhy\n\noptions\n  --network N    "},
@@ -123,6 +132,92 @@ static void many_options_and_many_problems(void **state)
         assert_has(out.text[1],
                    n == 300 ? "more than 256 options" : "8 more problems are not shown");
     }
+}
+
+/* --- what shells offer: for a line that ends at the cursor, _ stands for the empty word there */
+
+#define COMMON " -c -o --json --csv --wide --help -h --version"
+
+static const struct offered {
+    const char *line, *offers; /* NULL: files */
+} completions[] = {
+    {"_", " status explain policy zone completion"},
+    {"s", " status"},
+    {"stats", ""},
+    {"status", " status"},
+    {"status _", ""},
+    {"status x _", ""},
+    {"policy", " policy"},
+    {"policy _", " fill network test"},
+    {"policy n", " network"},
+    {"policy network _", " set add"},
+    {"policy network s", " set"},
+    {"policy network set _", ""},
+    {"policy networks _", ""},
+    {"-", COMMON},
+    {"--", " --json --csv --wide --help --version"},
+    {"status -", COMMON},
+    {"policy fill -", " --reason --yes --network -f" COMMON},
+    {"policy fill a b --n", " --network"},
+    {"policy test _", NULL},
+    {"policy test fi", NULL},
+    {"policy test -", " --network --from --sure" COMMON},
+    {"policy fil -", COMMON},
+    {"-c _", NULL},
+    {"-c x _", " status explain policy zone completion"},
+    {"-c status _", " status explain policy zone completion"},
+    {"--yes policy -o a.b=c _", " fill network test"},
+    {"explain --sure _", " yes no"},
+    {"explain --sure = _", " yes no"},
+    {"explain --sure =", " yes no"},
+    {"explain --sure = n", " no"},
+    {"explain --sure = no -", " --network --from --sure" COMMON},
+    {"explain --sure=no -", " --network --from --sure" COMMON},
+    {"explain --from _", NULL},
+    {"explain --network _", ""},
+    {"explain --nowhere policy _", ""},
+    {"zone _", " list"},
+    {"zone list _", " all first"},
+    {"zone list all _", ""},
+    {"completion _", " bash zsh fish"},
+};
+
+static void check_completion(void **state)
+{
+    const struct offered *r = *state;
+    char line[128], got[256] = "";
+
+    snprintf(line, sizeof line, "%s", r->line);
+    for (const char *shell = "bash\0zsh\0fish\0"; *shell; shell += strlen(shell) + 1) {
+        char *argv[32] = {"waymarkctl", "completion", (char *)shell, "--"}, *save = NULL;
+        int argc = 4;
+
+        snprintf(line, sizeof line, "%s", r->line);
+        for (char *w = strtok_r(line, " ", &save); w; w = strtok_r(NULL, " ", &save))
+            argv[argc++] = strcmp(w, "_") == 0 ? "" : w;
+        capture_begin();
+        assert_int_equal(cli_main(offered, argc, argv), r->offers ? EXIT_DONE : EXIT_NOT_FOUND);
+        capture_end();
+        assert_string_equal(out.text[1], "");
+        *got = '\0';
+        for (char *w = strtok_r(out.text[0], "\n", &save); w; w = strtok_r(NULL, "\n", &save)) {
+            assert_int_equal(strcspn(w, ":\t") < strlen(w), *shell != 'b'); /* has help */
+            snprintf(got + strlen(got), sizeof got - strlen(got), " %.*s", (int)strcspn(w, ":\t"),
+                     w);
+        }
+        assert_string_equal(got, r->offers ? r->offers : "");
+    }
+}
+
+static void completion_needs_a_shell_that_it_knows_and_no_settings(void **state)
+{
+    assert_int_equal(capture_line(offered, "completion tcsh"), U);
+    assert_has(out.text[1], "completion is there for bash, zsh and fish");
+    assert_int_equal(capture_line(offered, "completion -c /nonexistent.yaml fish -- policy f"),
+                     EXIT_DONE);
+    assert_string_equal(out.text[0], "fill\tfill\n");
+    assert_int_equal(capture_line(offered, "completion bash"), EXIT_DONE);
+    assert_has(out.text[0], "_waymarkctl()\n{\n    local IFS");
 }
 
 /* A terminal tells how wide it is, anything else is as wide as its lines; a full disk is a failure. */
@@ -184,5 +279,7 @@ static void rows_are_complete(void **state)
     }
 }
 
-TESTS("cli", ROWS(rows, check_row), TEST(many_options_and_many_problems),
-      TEST(output_is_a_file_a_terminal_or_full), TEST(rows_are_complete))
+TESTS("cli", ROWS(rows, check_row), ROWS(completions, check_completion),
+      TEST(completion_needs_a_shell_that_it_knows_and_no_settings),
+      TEST(many_options_and_many_problems), TEST(output_is_a_file_a_terminal_or_full),
+      TEST(rows_are_complete))
