@@ -27,7 +27,7 @@
  * it gives up. So one that is silent, or has the address of the client, is asked for a name that only
  * we can answer: it is not asked for that domain while the answer is ours, nor for another before it
  * has answered for that. One worker asks, and the others, to which the question has come as well, wait
- * with it (special.c): a loop costs a packet for each worker on the way, and four.
+ * with it (special.c): a loop of two costs four packets, with however many workers.
  *
  * A server that is down is probed with `. NS` every PROBE_MS, so that it counts as up within
  * 5 s of its recovery, whatever its clients ask; not one that no question needed for a minute.
@@ -471,8 +471,7 @@ static unsigned rank_server(struct flight *fl, int i, uint64_t now_ms, uint32_t 
     }
     if (loop == LOOP_ELSEWHERE && ask_loop(fl, s, now_ms))
         loop |= LOOP_OPEN;
-    if ((loop & LOOP_OPEN) != 0 &&
-        ((fl->asker && fl->n_tries > 0) || (loop & LOOP_ELSEWHERE) != 0)) {
+    if ((loop & LOOP_OPEN) != 0 && (fl->asker || (loop & LOOP_ELSEWHERE) != 0)) {
         fl->looks = true;
         return NOT_NOW;
     }

@@ -41,6 +41,21 @@ def test_t44_two_that_forward_to_each_other(waymark, workers):
     assert server['loop'] == 'example.com'
 
 
+@pytest.mark.parametrize('workers', [1, 8])
+def test_t44_two_on_a_network(network, waymark, workers):
+    """Each has an address of its own, so that it sees at once who asks, whichever of its workers is asked: four packets. Without it, seven."""
+    ours = []
+    for here, there in ('10.0.0.5', '10.0.0.6'), ('10.0.0.6', '10.0.0.5'):
+        w = waymark({'server': {'listen': [f'{here}:53'], 'workers': workers}, 'access': [{'net': '10.0.0.0/8', 'action': 'allow'}],
+                     'forward': [{'zone': '.', 'servers': [there], 'source': [here]}]}, start=False)
+        w.before = network.inside()
+        ours.append(w.start())
+    assert 'SERVFAIL' in network.run('dig +tries=1 @10.0.0.5 host.example.com A').out
+    assert sent(*ours) <= PACKETS - 2
+    assert 'SERVFAIL' in network.run('dig +tries=1 @10.0.0.5 host2.example.com A').out
+    assert sent(*ours) <= PACKETS
+
+
 def test_t44_a_loop_by_way_of_another_forwarder(waymark, peers):
     a, b = pair(waymark, lambda port: peers(Dnsmasq, zones=['.'], waymark=port, rest=port).port)
     assert a.tcp('host.example.com', 'A').rcode() == dns.rcode.SERVFAIL
