@@ -616,6 +616,8 @@ static int find_networks(struct store_txn *t, struct prefix_filter *f, struct po
         int n;
 
         p.len = f->lengths[i];
+        if (p.len < 96 && addr_is_v4(&c->addr)) /* the longest come first, and these are of IPv6 */
+            break;
         prefix_mask(p.ip, p.len);
         if (!filter_has(&f->filter, prefix_bit(&p)))
             continue;

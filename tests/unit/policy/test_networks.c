@@ -21,6 +21,10 @@ static const struct row {
     {"families", "net four 0.0.0.0/0; net six fc00::/6; net few 2001:db8::/33 fd00::1",
      "192.0.2.1 = four 0.0.0.0/0; fd00::1 = few fd00::1/128 six fc00::/6; "
      "fd00::2 = six fc00::/6; 2001:db8:7fff::1 = few 2001:db8::/33; 2001:db8:8000::1 ="},
+    {"all of IPv6 holds nothing of IPv4",
+     "net all ::/0; net much ::/64; net mapped 0.0.0.0/1; net most ::/79",
+     "192.0.2.1 =; 10.0.0.1 = mapped 0.0.0.0/1; ::1 = most ::/79 much ::/64 all ::/0; "
+     "fd00::1 = all ::/0"},
     {"what was there before is gone",
      "net a 10.0.0.0/8 10.2.0.0/16; net b 10.3.0.0/16; net a 10.1.0.0/16; -net b",
      "10.1.0.1 = a 10.1.0.0/16; 10.2.0.1 =; 10.3.0.1 ="},
