@@ -3,7 +3,8 @@
  * change.c -- one change of the policy (change.h): the list, and how it gets into the store; and
  * the list that leads back to a serial: what the changes since then took away, the last one first.
  * So each row meets the policy as it was behind the change that it takes back, and nothing is
- * judged again.
+ * judged again. Changes that led back to a policy of before are passed over, by its digest: else
+ * each way back to and fro would keep all that was kept since, once more.
  *
  * A row is refused before its first record is written. Any other failure spoils the transaction:
  * the commit fails too. The digest tells in the end whether anything differs: a change that is
@@ -659,32 +660,51 @@ static int restore_record(struct policy_change *c, const struct kept *kept,
     return kept->was_there ? record_read(kind, &(struct store_record){kept->key, *value}, o) : 0;
 }
 
+/* The first serial from there on with the policy of that one: what is between them led nowhere. */
+static uint64_t same_policy(const uint64_t *digests, uint64_t from, uint64_t serial)
+{
+    uint64_t i = from;
+
+    while (digests[i - from] != digests[serial - from])
+        i++;
+    return i;
+}
+
 int restore_list(struct policy_change *c, uint64_t serial, uint64_t *oldest)
 {
     const struct store_key table = {1, {TABLE_KEPT}};
-    struct policy_log_entry log = {.digest = 0}; /* before the first change */
+    struct policy_log_entry log = {.serial = 0};
+    uint64_t *digests = NULL; /* behind each change since the serial; 0 before the first one */
+    uint64_t last, next;      /* the change that is taken back next */
     struct store_record r;
     struct kept kept;
-    uint64_t last;
     int rc = serial_end(c->txn, TABLE_KEPT, false, oldest, &r);
 
     *oldest = *oldest == 0 ? c->serial : *oldest - 1;
     if (rc != 0 || serial < *oldest || serial > c->serial)
         return rc != 0 ? rc : -ERANGE;
-    if (c->arena == NULL && (c->arena = arena_new()) == NULL)
+    if ((c->arena == NULL && (c->arena = arena_new()) == NULL) ||
+        (digests = calloc(c->serial - serial + 1, sizeof *digests)) == NULL)
         return -ENOMEM;
-    log.serial = serial - 1;
-    rc = serial > 0 ? log_next(c->txn, 0, NULL, &log) : 0;
+    log.serial = serial > 0 ? serial - 1 : 0;
+    while ((rc = log_next(c->txn, 0, NULL, &log)) == 0)
+        digests[log.serial - serial] = log.digest;
     c->restores = true;
-    c->digest = log.digest;
-    if (rc == 0)
+    c->digest = digests[0];
+    next = same_policy(digests, serial, c->serial);
+    if (rc == -ENOENT)
         rc = serial_end(c->txn, TABLE_KEPT, true, &last, &r);
     while (rc == 0 && last > serial) {
         rc = kept_read(&r, &kept);
         last = kept.serial;
-        if (rc == 0 && last > serial && (rc = restore_record(c, &kept, &r.value)) == 0)
+        while (rc == 0 && last < next) /* that one was taken back */
+            next = same_policy(digests, serial, next - 1);
+        if (rc == 0 && last == next && last > serial)
+            rc = restore_record(c, &kept, &r.value);
+        if (rc == 0)
             rc = store_step(c->txn, STORE_PREV, &table, 1, &r);
     }
+    free(digests);
     return rc == -ENOENT ? 0 : rc;
 }
 

@@ -387,7 +387,9 @@ static int read_entry(const struct store_record *r, struct policy_log_entry *e)
     if (v->len <= offsetof(struct policy_log_entry, rules) || v->len > sizeof *e)
         return -EBADMSG;
     memcpy(e, v->data, v->len);
-    return v->data[v->len - 1] == 0 && e->author[sizeof e->author - 1] == 0 &&
+    return r->key.len == 1 + sizeof e->serial &&
+                   bytes_number(r->key.data + 1, sizeof e->serial) == e->serial &&
+                   v->data[v->len - 1] == 0 && e->author[sizeof e->author - 1] == 0 &&
                    e->claimed[sizeof e->claimed - 1] == 0 && e->reason[sizeof e->reason - 1] == 0 &&
                    e->summary[sizeof e->summary - 1] == 0
                ? 0

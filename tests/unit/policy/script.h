@@ -18,6 +18,7 @@
  *   at MS                    it is so late
  *   most OCTETS              of old values that changes keep from here on
  *   undo = ROWS              the last change is taken back: "VERB OBJECT, ...", or "ERRNO OLDEST"
+ *   restore SERIAL = ROWS    all behind that one
  *   past SERIAL = COUNTS     of a store that is made of this one as it was, as of counts
  *   log SINCE [RULE] = N LAST    how many entries, and the last of them
  *
@@ -168,14 +169,14 @@ static inline void assert_like_new(struct fixture *f)
     policy_fini(&p);
 }
 
-/* What is done, row by row, to have the policy that was before the last change. */
-static inline void script_undo(struct fixture *f, char *out, size_t size)
+/* What is done, row by row, to have the policy of that serial; NULL: before the last change. */
+static inline void script_restore(struct fixture *f, const char *serial, char *out, size_t size)
 {
     static const char *const verbs[] = {"head", "set", "add", "drop", "remove"};
     struct policy_change *t = fixture_begin(f, f->now_ms);
     char text[HOST_TEXT];
     uint64_t oldest = 0;
-    int rc = restore_list(t, t->serial - 1, &oldest);
+    int rc = restore_list(t, serial ? strtoull(serial, NULL, 10) : t->serial - 1, &oldest);
     struct str s;
 
     t->history_ms = 60000;
@@ -244,7 +245,9 @@ static inline void script_see(struct fixture *f, const char *verb, char *words, 
         snprintf(out, size, "%d %d %d %d %d %d", (int)c.serial, (int)c.networks, (int)c.pools,
                  (int)c.rules, (int)c.suffixes, (int)c.approved);
     } else if (strcmp(verb, "undo") == 0) {
-        script_undo(f, out, size);
+        script_restore(f, NULL, out, size);
+    } else if (strcmp(verb, "restore") == 0) {
+        script_restore(f, first, out, size);
     } else if (strcmp(verb, "past") == 0) {
         script_past(f, strtoull(first, NULL, 10), out, size);
     } else if (strcmp(verb, "log") == 0) {

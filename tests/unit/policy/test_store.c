@@ -220,6 +220,11 @@ static const struct script scripts[] = {
      "change " BASE "\nchange -rule r; -rule z; -pool a; pool a k.d; rule r fill x.example pool=a\n"
      "change -rule r; -pool a\nchange -net lab; net lab 10.0.0.0/8\n"
      "past 1 = 1 1 2 2 2 0\npast 2 = 2 1 2 1 1 0\n"},
+    {"history: to and fro is not gone once more",
+     "change " BASE "\nchange +suffix r x.example\nchange -suffix r x.example\n"
+     "change +suffix r x.example\nchange +suffix r y.example\nrestore 2 = drop r\n"
+     "restore 1 = drop r\nrestore 5 = add r\nrestore 1 = drop r\nrestore 0 = remove z, remove r, "
+     "remove b, remove a, remove lab\npast 8 = 8 1 2 2 4 0\npast 2 = 2 1 2 2 3 0\n"},
     {"history: many values", "change " BASE "\nchange " MANY "\nchange clear\nchange ok k.d\n"
                              "past 2 = 2 1 2 110 110 0\npast 1 = 1 1 2 2 2 0\n"},
     {"history: is as long as it may be, and changes go whole",
