@@ -173,7 +173,7 @@ static void offer_usage(const struct offer *o, const char *text, const char *hel
 {
     for (size_t len; *text; text += len) {
         len = strspn(text, "abcdefghijklmnopqrstuvwxyz");
-        if (text[len] == '\0' || strchr(" |]", text[len]))
+        if (strchr(" |]", text[len])) /* or the end */
             offer(o, text, len, help);
         len += strcspn(text + len, " |[");
         len += strspn(text + len, " |[]");
