@@ -602,14 +602,12 @@ static void add_client(struct ledger *l, struct row *r, const struct row *suffix
     const struct audit_event *e = l->event;
     bool asks = e->outcome != OUTCOME_UPDATE && (e->qtype == TYPE_SRV || e->qtype == TYPE_ANY);
     int64_t ms = (int64_t)e->wall_ms, gap = r->last > 0 ? ms - r->last : 0;
-    int i = 0, oldest = 0;
+    int i = 0;
 
-    /* The suffix's place in the list; when that is full, of the one that was asked for longest ago. */
-    for (; i < SLOTS && r->slots[i].suffix != 0 && r->slots[i].suffix != suffix->id; i++)
-        if (r->slots[i].last < r->slots[oldest].last)
-            oldest = i;
-    if (i == SLOTS)
-        i = oldest;
+    /* The suffix's place in the list, or one that is free; or of what was asked for longest ago. */
+    for (int k = 0; k < SLOTS && r->slots[i].suffix != suffix->id; k++)
+        if (r->slots[k].suffix == suffix->id || r->slots[k].last < r->slots[i].last)
+            i = k;
     r->slots[i] = (struct slot){ms, (uint32_t)suffix->id, e->verdict, e->outcome, true};
     if (gap >= same_search_ms && !e->repeat && !r->other)
         r->cadence_s = r->cadence_s == 0 ? gap / 1000 : (3 * r->cadence_s + gap / 1000) / 4;
@@ -792,7 +790,10 @@ void ledger_add(struct ledger *l, const struct audit_event *e, const struct audi
         return;
     }
     l->count++;
-    l->client = (uint32_t)hash_bytes(&stored, e->client.ip, sizeof e->client.ip);
+    /* Of its row, which stays when its address is forgotten: of the address it could be found by trying. */
+    client = find_row(l, CLIENT, e->client.ip, sizeof e->client.ip);
+    l->client = (uint32_t)(client->other ? hash_bytes(&l->secret, e->client.ip, sizeof e->client.ip)
+                                         : hash_bytes(&stored, &client->id, sizeof client->id));
     name = e->qname; /* an UPDATE names its zone */
     if (name_is_vlmcs(&name))
         name_parent(&e->qname, 2, &name);
@@ -807,7 +808,6 @@ void ledger_add(struct ledger *l, const struct audit_event *e, const struct audi
     }
     if (e->would_rule[0] != '\0')
         add_name(l, find_row(l, RULE, e->would_rule, strlen(e->would_rule)), IN_SHADOW);
-    client = find_row(l, CLIENT, e->client.ip, sizeof e->client.ip);
     if (answer->host)
         add_target(l, answer->host, true, rule);
     host = answer->host ? answer->host->id : add_targets(l, true, rule, client, answer);

@@ -16,6 +16,7 @@
 #include "audit/writer.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -456,6 +457,7 @@ static const char forget_all[] =
     FORGET("UPDATE client SET name='forgotten-'||id,salt=NULL WHERE name=?1;");
 /* Two stories: those that are forgotten get a row of their own. In the chain stands for each record what its
  * digest made of it; the digest goes, which would tell whose they are. */
+#define IN_SPAN " BETWEEN since AND until-1"
 static const char forget_part[] = FORGET(
     "DELETE FROM story WHERE NOT EXISTS(SELECT 1 FROM story WHERE gone);"
     "INSERT OR IGNORE INTO blind SELECT s.id,digest(digest,s.id) FROM story s,client c WHERE c.name=?1;"
@@ -468,13 +470,22 @@ static const char forget_part[] = FORGET(
     " AND s.gone=(SELECT gone FROM story o WHERE o.id=event.id)),0)"
     " WHERE id IN(SELECT id FROM story);"
     "UPDATE client SET salt=NULL,digest=randomblob(16),"
-    "event=ifnull((SELECT max(id) FROM story WHERE NOT gone),0)"
-    " WHERE name=?1 AND EXISTS(SELECT 1 FROM story);");
+    "event=ifnull((SELECT max(id) FROM story WHERE NOT gone),0),"
+    /* Nor does the ledger say when it asked then, nor for what. */
+    "first=iif(first" IN_SPAN ",ifnull((SELECT min(ms) FROM story WHERE NOT gone),since),first),"
+    "last=iif(last" IN_SPAN ",ifnull((SELECT max(ms) FROM story WHERE NOT gone),since),last),"
+    "host=iif(host_at" IN_SPAN ",0,host),host_at=iif(host_at" IN_SPAN ",0,host_at),"
+    "no_host_since=iif(no_host_since" IN_SPAN ",ifnull((SELECT min(ms) FROM story WHERE NOT gone AND ms>=until),0),"
+    "no_host_since) FROM span WHERE name=?1 AND EXISTS(SELECT 1 FROM story);"
+    "DELETE FROM client_suffix WHERE id/16=(SELECT id FROM own) AND EXISTS(SELECT 1 FROM story,span WHERE last" IN_SPAN ");"
+    "UPDATE host SET asker=(SELECT max(id) FROM client) FROM span WHERE asker=(SELECT id FROM own)"
+    " AND unapproved" IN_SPAN " AND EXISTS(SELECT 1 FROM story);");
 /* clang-format on */
 
 int audit_writer_forget(struct audit_writer *w, struct now now, const char *name, uint64_t since_ms,
-                        uint64_t until_ms, const char *by, uint64_t *records)
+                        uint64_t until_ms, const char *by, uint64_t *records, bool *wiped)
 {
+    long long left[3] = {1}, busy = 1; /* busy, and two numbers of pages */
     const bool all = since_ms == 0 && until_ms == 0;
     json_t *rows = json_array();
     json_int_t n = 0, has_row = 0;
@@ -497,8 +508,13 @@ int audit_writer_forget(struct audit_writer *w, struct now now, const char *name
              all ? "" : " in a span of time", by);
     add_record(w, AUDIT_FORGET, now, 0, 0, text);
     rc = end_transaction(w);
-    if (rc == 0) /* nor shall the log keep it */
-        (void)audit_sql(w->store, NULL, "PRAGMA wal_checkpoint(TRUNCATE)");
+    /* Nor shall the file or its log keep it, which they do while somebody reads. */
+    for (int i = 0; rc == 0 && busy != 0 && i < 60; i++) {
+        poll(NULL, 0, i > 0 ? 100 : 0);
+        (void)audit_sql(w->store, left, "PRAGMA wal_checkpoint(TRUNCATE)");
+        busy = left[0];
+    }
+    *wiped = busy == 0;
     return rc;
 }
 
@@ -537,7 +553,7 @@ uint64_t audit_writer_step(struct audit_writer *w, struct now now, bool flush)
             (w->len >= BATCH_EARLY && w->stats.last_error == 0))
             done = commit(w, now);
     } while (flush && any && done);
-    if (w->stats.last_error == 0 &&
+    if (w->stats.last_error == 0 && w->n_rings > 0 && /* the tool removes what it is told to */
         (w->pruning || now.mono_ms >= w->age_ms || (w->committed && too_large(w))))
         (void)prune(w, now, "retention");
     w->step_ms = now.mono_ms;

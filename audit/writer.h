@@ -53,10 +53,11 @@ int audit_writer_prune(struct audit_writer *, struct now, uint64_t before_ms, co
                        uint64_t *removed);
 /* Forgets the client that is recorded as name: its address and its salt go, its records stay, as
  * those of nobody, and so does the chain. With since or until (0: open) only those from that time; the
- * others keep the name, which the chain does not prove any more. 0, with how many records; -ENOENT:
- * there is nothing to forget; -errno. */
+ * others keep the name, which the chain does not prove any more. 0, with how many records; not wiped:
+ * who reads the database makes it keep for a while, in its octets, what is gone; -ENOENT: there is
+ * nothing to forget; -errno. */
 int audit_writer_forget(struct audit_writer *, struct now, const char *name, uint64_t since_ms,
-                        uint64_t until_ms, const char *by, uint64_t *records);
+                        uint64_t until_ms, const char *by, uint64_t *records, bool *wiped);
 /* Flushes what it can and closes. recorded + counted + dropped = pushed + dropped then, unless the disk fails. */
 void audit_writer_close(struct audit_writer *, struct now);
 

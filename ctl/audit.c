@@ -784,6 +784,7 @@ static int run_change(struct ctl *c)
                                         .max_clients = UINT32_MAX,
                                         .max_suffixes = UINT32_MAX};
     const bool forgets = c->argc > 0;
+    bool wiped = true;
     struct audit_writer *w = NULL;
     uint64_t records = 0, before_ms = 0;
     char name[ADDR_TEXT], time[NUMBER_TEXT], by[64], *question;
@@ -809,7 +810,8 @@ static int run_change(struct ctl *c)
     ctl_author(c, by);
     rc = audit_writer_open(&w, a.path, c->settings->server.name, &limits, NULL, 0, &d);
     if (rc == 0)
-        rc = forgets ? audit_writer_forget(w, c->now, name, a.since_ms, a.until_ms, by, &records)
+        rc = forgets ? audit_writer_forget(w, c->now, name, a.since_ms, a.until_ms, by, &records,
+                                           &wiped)
                      : audit_writer_prune(w, c->now, before_ms, by, &records);
     if (rc == -ENOENT)
         a.code = ctl_fail(EXIT_NOT_FOUND, "%s has no record%s", c->argv[0],
@@ -821,6 +823,11 @@ static int run_change(struct ctl *c)
                  (unsigned long long)records);
     if (a.code == 0 && forgets)
         ctl_note("What audit.outputs, backups and logs have got of it is not changed by this.");
+    if (a.code == 0 && !wiped)
+        ctl_warn("somebody reads %s: until that has ended and waymarkd was restarted, the file may "
+                 "have the "
+                 "address in what it does not use any more",
+                 a.path);
     if (w)
         audit_writer_close(w, c->now);
     diags_fini(&d);

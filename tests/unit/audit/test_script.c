@@ -277,6 +277,22 @@ static const struct script {
      "forget 10.0.0.1 1700000060000 1700000120000 => -2; forget 10.0.0.1 0 1700000060000 => 1;"
      "forget 10.0.0.1 => 2; verify 1 1 7; expect count(*) FROM events WHERE address='10.0.0.1' => 0;"
      "pass 91d; quiet; expect count(*) FROM blind => 0"},
+    {"what the ledger says of that time goes, too", "q 10.0.0.1 a.example filled r; pass 1m;" Q1 "b.example; pass 1m;" Q1 "c.example; pass 1m;" Q1 "b.example; commit;"
+     "forget 10.0.0.1 1700000000000 1700000060000 => 1;"
+     "expect first_asked,last_asked,suffixes,last_host,no_host_since FROM clients WHERE address='10.0.0.1' =>"
+     " 2023-11-14T22:14:20.000Z 2023-11-14T22:16:20.000Z b.example c.example - 2023-11-14T22:14:20.000Z;"
+     "forget 10.0.0.1 1700000120000 1700000180001 => 2;"
+     "expect first_asked,last_asked,suffixes,no_host_since FROM clients WHERE address='10.0.0.1' =>"
+     " 2023-11-14T22:14:20.000Z 2023-11-14T22:14:20.000Z - 2023-11-14T22:14:20.000Z;" Q1 "a.example;" Q1 "a.example; commit;"
+     "expect suffixes FROM clients WHERE address='10.0.0.1' => a.example; verify 1 1 8"},
+    {"nor who asked for a host that nobody approved", Q1 "a.example real! rogue.example; commit; forget 10.0.0.1 1700000000000 1700000060000 => 1;"
+     "expect client.name FROM client JOIN host ON asker=client.id => forgotten-2"},
+    {"to forget removes nothing for its age", Q1 "a.example; q 10.0.0.2 a.example; commit; pass 365d; limit retention 1; forget 10.0.0.1 => 1;"
+     "expect count(*) FROM event => 3; forget 10.0.0.9 => -2; expect count(*) FROM event => 3"},
+    {"a list of suffixes with a free place has none twice", Q1 "a.example;" Q1 "b.example; commit; change DELETE FROM client_suffix WHERE id=16;" Q1 "b.example; commit;"
+     "expect suffixes FROM clients => b.example"},
+    {"what counts the clients does not say who they are", Q1 "a.example; q 10.0.0.2 a.example; commit; expect hex(sketch) FROM suffix => 37131F210D240478"},
+    {"nor whatever their addresses are", "q 192.0.2.77 a.example; q 10.200.3.4 a.example; commit; expect hex(sketch) FROM suffix => 37131F210D240478"},
     {"records that are removed by hand", Q1 "a.example times 3; commit; pass 1h;" Q1 "b.example; commit; pass 1h;" Q1 "b.example; commit;"
      "prune 1700003600000 => 3; verify 1 4 8; ? note,count FROM gaps => by hand 3; prune 1700003600000 => 0; verify 1 4 8;"
      "limit max-size 1; prune 1 => 0; limit ledger-retention 1; prune 1700003600001 => 2; expect count(*) FROM suffix => 2;"
@@ -594,10 +610,11 @@ static void take_out(struct bench *b, bool forget, char *at)
     const uint64_t from = *at != '=' ? number(&at) : 0, to = *at != '=' ? number(&at) : 0;
     struct audit_writer *w;
     uint64_t n = 0;
+    bool wiped;
     int rc;
 
     assert_int_equal(audit_writer_open(&w, b->dir, "dns1", &b->limits, NULL, 0, NULL), 0);
-    rc = forget ? audit_writer_forget(w, b->now, name, from, to, "tester", &n)
+    rc = forget ? audit_writer_forget(w, b->now, name, from, to, "tester", &n, &wiped)
                 : audit_writer_prune(w, b->now, from, "by hand", &n);
     assert_int_equal(rc < 0 ? rc : (int)n, strtol(want, NULL, 10));
     audit_writer_close(w, b->now);
