@@ -273,7 +273,8 @@ static bool add_answer(struct input *in, struct cache_key key, struct cache_fact
     size_t len;
 
     if ((key.bits & ~(CACHE_DO | CACHE_CD)) != 0 || message_read_head(&m, wire, wire_len) != 0 ||
-        reply_read(&m, wire, wire_len, dnssec, in->image, sizeof in->image, &len, &facts) != 0 ||
+        reply_read(&m, wire, wire_len, &(struct reply_wanted){.dnssec = dnssec}, in->image,
+                   sizeof in->image, &len, &facts) != 0 ||
         !facts.cacheable)
         return false;
     if (!is_asked(in->s, key.scope) || !set_times(in->s, times[0], times[1], facts.ttl, f))

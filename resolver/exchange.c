@@ -174,6 +174,9 @@ static enum exchange_kind read_match(struct exchange *e, struct message *m, cons
 {
     struct exchanges *x = e->home;
     struct upstream *s = e->server;
+    const struct reply_wanted wanted = {.dnssec = e->q.do_bit,
+                                        .leads_away = e->flight ? x->leads_away : NULL,
+                                        .context = e->flight};
     bool knows = now.mono_ms < s->knows_edns_ms, refuses;
     int rc;
 
@@ -183,7 +186,7 @@ static enum exchange_kind read_match(struct exchange *e, struct message *m, cons
     }
     if (!e->q.ad) /* of a server that is not believed: not even kept */
         m->flags &= (uint16_t)~DNS_AD;
-    rc = reply_read(m, wire, len, e->q.do_bit, x->image, sizeof x->image, &r->len, &r->facts);
+    rc = reply_read(m, wire, len, &wanted, x->image, sizeof x->image, &r->len, &r->facts);
     if (rc == -EBADMSG && e->tcp) { /* so is TC over TCP, where a cut reply leads to nothing */
         COUNT(x->stats, upstream_malformed);
         return fail_exchange(e, EPROTO);

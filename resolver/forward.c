@@ -837,7 +837,8 @@ static bool join_chain(struct flight *fl, struct exchange_reply *r)
     if (fl->chain_len > 0) {
         len = reply_join(fl->chain, fl->chain_len, r->image, r->len, both, DNS_MAX_MESSAGE);
         if (len == 0 || message_read_head(&m, both, len) != 0 ||
-            reply_read(&m, both, len, (fl->key.bits & CACHE_DO) != 0,
+            reply_read(&m, both, len,
+                       &(struct reply_wanted){.dnssec = (fl->key.bits & CACHE_DO) != 0},
                        fl->forwarder->exchanges.image, DNS_MAX_MESSAGE, &r->len, &r->facts) != 0)
             return false;
         if (r->facts.kind == REPLY_CNAME && end.kind != REPLY_CNAME)
@@ -881,6 +882,16 @@ static void take_reply(struct flight *fl, struct exchange_reply *r, const struct
         came.said.filtered = filtered > 0;
     }
     end_flight(fl, &came);
+}
+
+/* Is the name of another route than the one asked for, and not of all that no route has? Then the
+ * servers that were asked do not know what it is inside. */
+static bool leads_away(const void *flight, const struct name *n)
+{
+    const struct flight *fl = flight;
+    const struct route *r = query_route(fl->view, n, fl->key.type);
+
+    return r && r->zone.labels > 0 && r != query_route(fl->view, &fl->asked, fl->key.type);
 }
 
 static void on_result(struct exchange *e, enum exchange_kind kind, struct exchange_reply *r)
@@ -955,6 +966,7 @@ struct forwarder *forwarder_new(struct io *io, const struct forwarder_hooks *hoo
     f->stats = f->exchanges.stats = stats;
     f->hooks = *hooks;
     f->exchanges.cache = hooks->cache;
+    f->exchanges.leads_away = leads_away;
     f->limit = n;
     f->arena = a;
     random_bytes(io->random, &f->share_key, sizeof f->share_key);

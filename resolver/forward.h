@@ -118,6 +118,7 @@ struct exchanges {
     struct io *io; /* borrowed */
     struct worker_stats *stats;
     struct cache *cache;
+    bool (*leads_away)(const void *flight, const struct name *); /* as struct reply_wanted has it */
     struct upstream servers[UPSTREAM_MAX];
     uint32_t n_servers;
     uint8_t image[DNS_MAX_MESSAGE];

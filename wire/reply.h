@@ -116,14 +116,21 @@ struct reply_facts {
     struct name end; /* folded: end of the chain = owner of the answer */
 };
 
+struct reply_wanted {
+    bool dnssec; /* the question had DO */
+    /* Is a name to which a CNAME leads for others to say? Then the chain ends there, and what the
+     * reply says of it goes, whether there are records or NXDOMAIN. Or NULL. */
+    bool (*leads_away)(const void *context, const struct name *);
+    const void *context;
+};
+
 /* Reads the records of a reply and writes its image. m: what message_read_head() made of the
- * same octets, with DNS_AD in m->flags if the server is believed; it gets EDNS and the rcode.
- * dnssec: the question had DO. The answered RRset gets the smallest of its TTLs (RFC 2181 5.2).
+ * same octets, with DNS_AD in m->flags if the server is believed; it gets EDNS and the rcode. The answered RRset gets the smallest of its TTLs (RFC 2181 5.2).
  * 0; -EBADMSG: no well-formed reply, or TC; -ELOOP: its CNAMEs lead nowhere; -ENOSPC: out is too
  * small, or its names take more than a message when they are written anew.
  * Header bits in the image: QR, RA=1, RD=1, AA=0, AD as sent, rcode (four bits). */
-int reply_read(struct message *m, const uint8_t *wire, size_t len, bool dnssec, uint8_t *out,
-               size_t size, size_t *image_len, struct reply_facts *);
+int reply_read(struct message *m, const uint8_t *wire, size_t len, const struct reply_wanted *,
+               uint8_t *out, size_t size, size_t *image_len, struct reply_facts *);
 
 /* Writes a chain of CNAMEs (the answer section of an image) and behind it the
  * records of the reply to the question for its end, all as one reply to the

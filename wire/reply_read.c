@@ -11,7 +11,7 @@
 
 #include <errno.h>
 
-enum { MAX_ZONES = 8, MAX_WANTED = 64 };
+enum { MAX_ZONES = 8, MAX_NAMED = 64 };
 
 enum part { PART_CHAIN, PART_SET, PART_SIGNATURES, PART_AUTHORITY, PART_PROOFS, PART_ADDITIONAL };
 static const enum section sections[] = {SECTION_ANSWER,    SECTION_ANSWER,    SECTION_ANSWER,
@@ -21,7 +21,7 @@ struct reader {
     const uint8_t *wire; /* borrowed */
     size_t len;
     const struct message *m;
-    bool dnssec; /* the question had DO */
+    const struct reply_wanted *wanted; /* borrowed */
     struct reply_facts *facts;
     int n_set;                             /* records of the answered RRset */
     uint32_t set_ttl;                      /* its smallest TTL */
@@ -31,8 +31,9 @@ struct reader {
     int n_links;                           /* CNAMEs followed; link[n_links] is the end */
     struct name zone[MAX_ZONES];           /* whose NSEC and NSEC3 may stay */
     int n_zones;
-    uint64_t wanted[MAX_WANTED]; /* named by a record that stays: a hash of the name */
-    int n_wanted;
+    bool is_cut;               /* what it says of the last link is not wanted */
+    uint64_t named[MAX_NAMED]; /* by a record that stays: a hash of the name */
+    int n_named;
 };
 
 static void name_read_at(const struct reader *r, size_t pos, struct name *out)
@@ -51,7 +52,7 @@ static bool is_of_interest(const struct reader *r, const struct rr *rr)
     bool is_dnssec = rr->type == TYPE_RRSIG || rr->type == TYPE_NSEC || rr->type == TYPE_NSEC3;
 
     return rr->class == r->m->qclass && rr->type != TYPE_OPT && rr->type != TYPE_TSIG &&
-           (!is_dnssec || r->dnssec || r->m->qtype == rr->type || r->m->qtype == TYPE_ANY);
+           (!is_dnssec || r->wanted->dnssec || r->m->qtype == rr->type || r->m->qtype == TYPE_ANY);
 }
 
 static bool is_of_set(const struct reader *r, const struct rr *rr)
@@ -60,7 +61,13 @@ static bool is_of_set(const struct reader *r, const struct rr *rr)
            name_equal_fold(rr->owner, &r->link[r->n_links]);
 }
 
-/* From QNAME on; what lies at the end is counted. Of several CNAMEs at one name, which RFC
+/* Does it say whether the name has such records? */
+static bool is_answer(const struct message *m)
+{
+    return m->rcode == RCODE_NOERROR || m->rcode == RCODE_NXDOMAIN;
+}
+
+/* From QNAME on, but not beyond a link that leads away; what lies at the end is counted. Of several CNAMEs at one name, which RFC
  * 2181 10.1 forbids, the first counts and the others go. A question for CNAME, ANY or RRSIG
  * is answered at QNAME. */
 static int follow_chain(struct reader *r)
@@ -71,6 +78,7 @@ static int follow_chain(struct reader *r)
     struct rr_walk w;
 
     *end = r->m->qname;
+    r->is_cut = false;
     r->n_links = r->n_set = 0;
     rr_walk_records(&w, r->m, r->wire, r->len);
     while (rr_walk_next(&w) && w.rr.section == SECTION_ANSWER) {
@@ -88,6 +96,11 @@ static int follow_chain(struct reader *r)
             if (name_equal(&r->link[i], end))
                 return -ELOOP;
         r->n_set = 0;
+        if (r->wanted->leads_away && is_answer(r->m) &&
+            r->wanted->leads_away(r->wanted->context, end)) {
+            r->is_cut = true;
+            return 0;
+        }
         rr_walk_records(&w, r->m, r->wire, r->len);
     }
     return 0;
@@ -104,18 +117,18 @@ static void zone_add(struct reader *r, const struct name *zone)
 
 /* Does a record that stays name it, so that its addresses may come along? `add`: one does.
  * Who finds another name of equal hash could have named that one, too: so no secret. */
-static bool is_wanted(struct reader *r, struct name name, bool add)
+static bool is_named(struct reader *r, struct name name, bool add)
 {
     static const struct hash_key key;
     uint64_t hash;
 
     name_fold(&name);
     hash = hash_bytes(&key, name.data, name.len);
-    for (int i = 0; i < r->n_wanted; i++)
-        if (r->wanted[i] == hash)
+    for (int i = 0; i < r->n_named; i++)
+        if (r->named[i] == hash)
             return true;
-    if (add && r->n_wanted < MAX_WANTED)
-        r->wanted[r->n_wanted++] = hash;
+    if (add && r->n_named < MAX_NAMED)
+        r->named[r->n_named++] = hash;
     return false;
 }
 
@@ -125,7 +138,7 @@ static bool is_of_chain(const struct reader *r, const struct rr *rr, uint16_t ty
 {
     bool is_signature = type == TYPE_CNAME && type != rr->type;
 
-    for (int i = 0; i <= r->n_links; i++) {
+    for (int i = 0; i <= r->n_links - r->is_cut; i++) {
         const struct name *link = &r->link[i];
 
         if (type == TYPE_DNAME && link->len > rr->owner->len && name_is_under(link, rr->owner))
@@ -179,7 +192,7 @@ static bool belongs(struct reader *r, const struct rr *rr, enum part part)
      * that neither a dead address is handed out nor the answer asked for anew. */
     if (part == PART_ADDITIONAL)
         return (type == TYPE_A || type == TYPE_AAAA) && rr->ttl >= r->facts->ttl &&
-               is_wanted(r, *rr->owner, false);
+               is_named(r, *rr->owner, false);
     if (part == PART_CHAIN)
         stays = !is_signature && !is_of_set(r, rr) && is_of_chain(r, rr, type);
     else if (part == PART_SET)
@@ -197,7 +210,7 @@ static bool belongs(struct reader *r, const struct rr *rr, enum part part)
         name_read_at(r, rr->rdata_pos + behind[rr->type] - 1u, &name);
         if (rr->type >= TYPE_SVCB && name.labels == 0)
             name = *rr->owner; /* there the root means the owner (RFC 9460 2.5) */
-        (void)is_wanted(r, name, true);
+        (void)is_named(r, name, true);
     }
     /* The zone of an answer's signer is known, if the owner can be in it. */
     if (is_rrsig && part < PART_AUTHORITY) {
@@ -225,10 +238,10 @@ static int image_write(struct reader *r, bool apart, uint8_t *out, size_t size, 
                                      .has_cname = r->n_links > 0,
                                      .rotates = apart,
                                      .end = r->link[r->n_links]};
-    r->n_zones = r->n_wanted = 0;
+    r->n_zones = r->n_named = 0;
     r->has_ns = r->has_soa = false;
     rewrite_begin(&rewrite, out, size, flags, m);
-    for (enum part part = PART_CHAIN; part <= PART_ADDITIONAL; part++) {
+    for (enum part part = PART_CHAIN; part <= (r->is_cut ? PART_CHAIN : PART_ADDITIONAL); part++) {
         bool of_set = part == PART_SET && m->qtype != TYPE_ANY;
         enum section section = sections[part];
 
@@ -245,8 +258,9 @@ static int image_write(struct reader *r, bool apart, uint8_t *out, size_t size, 
     return rewrite.w.full ? -ENOSPC : 0;
 }
 
-int reply_read(struct message *m, const uint8_t *wire, size_t len, bool dnssec, uint8_t *out,
-               size_t size, size_t *image_len, struct reply_facts *f)
+int reply_read(struct message *m, const uint8_t *wire, size_t len,
+               const struct reply_wanted *wanted, uint8_t *out, size_t size, size_t *image_len,
+               struct reply_facts *f)
 {
     struct reader r;
     bool apart, contradicts;
@@ -258,10 +272,14 @@ int reply_read(struct message *m, const uint8_t *wire, size_t len, bool dnssec, 
     r.wire = wire;
     r.len = len;
     r.m = m;
-    r.dnssec = dnssec;
+    r.wanted = wanted;
     r.facts = f;
     if (follow_chain(&r) != 0)
         return -ELOOP;
+    if (r.is_cut) { /* nor what becomes of it */
+        m->flags &= (uint16_t)~15;
+        m->rcode = RCODE_NOERROR;
+    }
     /* A name that does not exist has no records, whoever sends some. */
     contradicts = m->rcode == RCODE_NXDOMAIN && r.n_set > 0;
     if (contradicts)

@@ -17,7 +17,8 @@ static int read_again(const struct message *asked, const uint8_t *image, size_t 
     struct message m;
 
     must(message_read_head(&m, image, len) == 0);
-    return reply_read(&m, image, len, asked->edns.do_bit, out, DNS_MAX_MESSAGE, n, facts);
+    return reply_read(&m, image, len, &(struct reply_wanted){.dnssec = asked->edns.do_bit}, out,
+                      DNS_MAX_MESSAGE, n, facts);
 }
 
 static bool facts_equal(const struct reply_facts *a, const struct reply_facts *b)
@@ -110,6 +111,12 @@ static void check_join(const struct message *asked, const uint8_t *image, size_t
     must(n == 0 || message_read_reply(&m, out, n) == 0);
 }
 
+static bool leads_away(const void *context, const struct name *n)
+{
+    (void)context;
+    return n->labels % 4 == 3;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static uint8_t image[DNS_MAX_MESSAGE], out[DNS_MAX_MESSAGE];
@@ -118,6 +125,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct reply_facts facts;
     struct reply_options options = {
         .query = &asked, .question = question, .ede = EDE_STALE, .ede_text = "text", .ad = true};
+    struct reply_wanted wanted = {.leads_away = leads_away};
     size_t len, n;
 
     if (message_read_head(&asked, data, size) != 0)
@@ -127,8 +135,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     asked.edns.present = (asked.id & 1) != 0;
     asked.edns.do_bit = (asked.id & 2) != 0;
     asked.opcode = OPCODE_QUERY;
+    wanted.dnssec = asked.edns.do_bit;
     options.limit = (size_t)DNS_UDP_PLAIN + (asked.id & 0x3ff);
-    if (reply_read(&m, data, size, asked.edns.do_bit, image, sizeof image, &len, &facts) != 0)
+    if (reply_read(&m, data, size, &wanted, image, sizeof image, &len, &facts) != 0)
         return 0;
     if (facts.rcode < 16) /* an image has its low bits alone; that of a failure is not used */
         check_image(&asked, image, len, &facts);

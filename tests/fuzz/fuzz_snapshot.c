@@ -29,7 +29,8 @@ static bool is_sound(void *context, const struct cache_key *k, const struct cach
 
     must(message_read_head(&m, image, len) == 0);
     must(m.qtype == k->type && m.qclass == k->class && name_equal(&m.qname, k->name));
-    must(reply_read(&m, image, len, (k->bits & CACHE_DO) != 0, out, sizeof out, &n, &facts) == 0);
+    must(reply_read(&m, image, len, &(struct reply_wanted){.dnssec = (k->bits & CACHE_DO) != 0},
+                    out, sizeof out, &n, &facts) == 0);
     must(n == len && memcmp(out, image, len) == 0 && facts.cacheable && facts.rcode == f->rcode);
     must(f->stored_ms <= MONO && f->expires_ms > f->stored_ms && k->scope == ROUTE);
     must(f->expires_ms - f->stored_ms < (uint64_t)facts.ttl * 1000 + 1000);

@@ -48,7 +48,8 @@ static void print_image(const uint8_t *wire, size_t len)
     size_t n;
 
     if (message_read_head(&m, wire, len) == 0 &&
-        reply_read(&m, wire, len, true, image, sizeof image, &n, &facts) == 0) {
+        reply_read(&m, wire, len, &(struct reply_wanted){.dnssec = true}, image, sizeof image, &n,
+                   &facts) == 0) {
         printf(" |");
         print_records(image, n);
     }

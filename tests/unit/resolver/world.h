@@ -376,8 +376,9 @@ static inline void reply_make(struct reply *r, const struct view *v, const struc
     m.qtype = q->key.type;
     len = message_write(&m, code, records != NULL ? records + 1 : NULL, true, r->wire);
     assert_int_equal(message_read_head(&m, r->wire, len), 0);
-    assert_int_equal(reply_read(&m, r->wire, len, q->message.edns.do_bit, r->image, sizeof r->image,
-                                &len, &r->facts),
+    assert_int_equal(reply_read(&m, r->wire, len,
+                                &(struct reply_wanted){.dnssec = q->message.edns.do_bit}, r->image,
+                                sizeof r->image, &len, &r->facts),
                      0);
     r->came = real_of_reply(v, &q->key, r->image, len, &r->facts, &server, ms);
 }

@@ -166,9 +166,26 @@ static const struct reply_row {
      "w.ex. RP a.w.ex. b.w.ex.\nw.ex. SOA ns.w.ex. h.w.ex. 1 2 3 4 5\nw.ex. MINFO a.w.ex. b.w.ex.\n"
      "w.ex. AFSDB 1 b.w.ex.\n-x.ex. A 10.0.0.1\n"},
     {"types with character-strings", "w.ex. TYPE255", STRINGS "-x.ex. A 10.0.0.1\n"},
+    {"chain that leads away ends there", W, "w.ex. CNAME b.ex.\nw.ex." SIG_OF("CNAME")
+     "b.ex. CNAME a.away.\n-a.away. A 10.0.0.1\n-a.away." SIG_OF("A") "-ns ex. NS ns.ex.\n-ar ns.ex. A 10.0.0.2\n",
+     "chain sig cname uncached a.away"},
+    {"and if it does not exist", W, "w.ex. CNAME a.away.\n-ns away. SOA ns.away. h.away. 1 2 3 4 5\n",
+     "chain cname uncached a.away", .flags = RCODE_NXDOMAIN},
+    {"and what leads on from there", W, "-away. DNAME net.\nw.ex. CNAME a.away.\n-a.away. CNAME a.net.\n"
+     "-a.net. A 10.0.0.1\n", "chain cname uncached a.away"},
+    {"a failure is one whatever leads away", W, "w.ex. CNAME a.away.\na.away. A 10.0.0.1\n",
+     "failure cname uncached a.away", .flags = RCODE_SERVFAIL},
+    {"who asks for what leads away", "a.away. A", "a.away. A 10.0.0.1\n"},
     /* clang-format on */
 };
 
+static bool leads_away(const void *zone, const struct name *n)
+{
+    return name_is_under(n, zone);
+}
+
+static const struct name away = {.len = 6, .labels = 1, .data = "\4away"};
+static const struct reply_wanted wanted = {true, leads_away, &away};
 static uint8_t wire[TEXT_MESSAGE_MAX], image[TEXT_MESSAGE_MAX], other[TEXT_MESSAGE_MAX];
 static struct reply_facts f;
 
@@ -179,7 +196,7 @@ static int read_one(const uint8_t *from, size_t len, uint8_t *out, size_t size, 
 
     if (message_read_head(&m, from, len) != 0)
         return -EBADMSG;
-    return reply_read(&m, from, len, true, out, size, n, &f);
+    return reply_read(&m, from, len, &wanted, out, size, n, &f);
 }
 
 /* Reads what ldns makes of the records; the length of the image. */
@@ -234,6 +251,7 @@ static void check_row(void **state)
     const char *records = lines_of(r->records, true);
     const char *learnt = r->learnt != NULL ? r->learnt : "positive";
     uint16_t flags = r->flags | (strncmp(learnt, "nx", 2) == 0 ? RCODE_NXDOMAIN : 0);
+    uint16_t stay = strncmp(learnt, "chain", 5) == 0 ? DNS_AD : DNS_AD | 15;
     size_t len = text_to_wire(wire, DNS_QR | flags, r->question, records, true), n;
     struct message m;
     int rc = read_one(wire, len, image, sizeof image, &n);
@@ -252,13 +270,14 @@ static void check_row(void **state)
         fail_msg("\nwant %s\ngot  %s", want, got);
     assert_int_equal(message_read_reply(&m, image, n), 0);
     assert_int_equal(m.id, 0);
-    assert_int_equal(m.flags, DNS_QR | DNS_RA | DNS_RD | (flags & (DNS_AD | 15)));
+    assert_int_equal(m.flags, DNS_QR | DNS_RA | DNS_RD | (flags & stay));
     assert_string_equal(facts_print(&m.qname, got), learnt);
     assert_int_equal(read_one(wire, len, image, n, &n), 0);
     rc = read_one(wire, len, image, n - 1, &n);
     assert_true(rc == -ENOSPC || (rc == 0 && rotates && !f.rotates)); /* the shorter image fits */
     assert_int_equal(message_read_head(&m, wire, len), 0);
-    assert_int_equal(reply_read(&m, wire, len, false, image, sizeof image, &n, &f), 0);
+    assert_int_equal(
+        reply_read(&m, wire, len, &(struct reply_wanted){0}, image, sizeof image, &n, &f), 0);
     wire_to_text(image, n, got, sizeof got); /* signatures and proofs are for who asks for them */
     assert_true(m.qtype == TYPE_RRSIG || (strstr(got, " RRSIG ") == NULL && !f.has_rrsig));
     assert_null(strstr(got, " NSEC"));
