@@ -46,13 +46,13 @@ struct upstream *exchange_server(struct exchanges *x, const struct route *r, int
     if (r->tls != TLS_OFF && r->made == NULL) /* not even by mistake in clear text */
         return NULL;
     for (s = x->servers; s < end && !exchange_is(s, r, i); s++)
-        if (s->users == 0 && s->probe_timer.at_ms == 0 &&
-            (oldest == NULL || s->wanted_ms < oldest->wanted_ms))
+        if (s->users == 0 && (oldest == NULL || s->wanted_ms < oldest->wanted_ms))
             oldest = s;
     if (s == end) {
         s = x->n_servers < UPSTREAM_MAX ? &x->servers[x->n_servers++] : oldest;
         if (s == NULL)
             return NULL;
+        x->io->timer_clear(x->io, &s->probe_timer); /* nor is it probed any more */
         tls_release(s->tls);
         *s = (struct upstream){.report.server = r->servers[i], .tls = tls_hold(r->made)};
         if (source)

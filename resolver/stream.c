@@ -396,7 +396,26 @@ static void end_line(struct streams *home, struct line *line)
     home->n_lines--;
 }
 
-/* NULL: too many are in use, or out of memory. */
+/* That one which was used longest ago, and on which nothing is asked, gives its connections up. */
+static void leave_idle(struct streams *home)
+{
+    struct line *line;
+    struct stream *s;
+
+    TAILQ_FOREACH_REVERSE(line, &home->lines, line_list, entry)
+    {
+        LIST_FOREACH(s, &line->streams, entry)
+            if (s->n > 0)
+                break;
+        if (s != NULL || LIST_EMPTY(&line->streams))
+            continue;
+        while ((s = LIST_FIRST(&line->streams)) != NULL)
+            retire(s);
+        return;
+    }
+}
+
+/* NULL: too many are in use, or out of memory. Those that wait for their end are beyond LINES. */
 static struct line *find_line(struct streams *home, const struct io_target *to)
 {
     const struct addr source = to->source ? *to->source : (struct addr){.port = 0};
@@ -412,11 +431,13 @@ static struct line *find_line(struct streams *home, const struct io_target *to)
         return line;
     }
     TAILQ_FOREACH_REVERSE(line, &home->lines, line_list, entry)
-    if (LIST_EMPTY(&line->streams))
+    if (line->n_streams == 0) /* nor one that is to be freed */
         break;
-    if (home->n_lines == LINES && line != NULL)
+    if (home->n_lines >= LINES && line != NULL)
         end_line(home, line);
-    if (home->n_lines == LINES || (line = malloc(sizeof *line)) == NULL)
+    else if (home->n_lines >= LINES)
+        leave_idle(home);
+    if (home->n_lines >= 2 * LINES || (line = malloc(sizeof *line)) == NULL)
         return NULL;
     *line = (struct line){.server = *to->server, .source = source, .life = QUESTIONS};
     line->tls = tls_hold(to->tls);
