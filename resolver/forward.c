@@ -585,7 +585,7 @@ static void go_on(struct flight *fl, bool fresh, uint64_t now_ms)
     int n_wanted = is_parallel && !fresh ? AT_ONCE : 1;
     int next = -1, rc = 0, n = 0;
     unsigned rank, first_rank = NOT_NOW;
-    struct exchange *newest;
+    struct exchange *newest, *e;
     uint64_t end_ms;
 
     fl->looks = false;
@@ -598,6 +598,9 @@ static void go_on(struct flight *fl, bool fresh, uint64_t now_ms)
     }
     newest = LIST_FIRST(&fl->tries);
     end_ms = newest ? newest->begun_ms + fl->route->timeout_ms : now_ms;
+    LIST_FOREACH(e, &fl->tries, entry) /* nothing is lost there: the reply comes late, or the end */
+        if (e->tcp && !e->tls && !fl->passthrough)
+            end_ms = fl->end_ms;
     if (n == 0 && fl->current == NULL && is_parallel && end_ms > now_ms) {
         fl->current = newest; /* it was asked beside the one that failed */
         wait_until(fl, end_ms);
