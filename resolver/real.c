@@ -141,6 +141,7 @@ static bool failed_lately(const struct view *v, struct query *q, enum cache_resu
     if ((read_kept(v, &key, now, NULL, 0, &failure) != CACHE_HIT &&
          !(found == CACHE_EXPIRED && failure.said.stored_ms > answered_ms &&
            now.mono_ms - failure.said.stored_ms < STALE_RECHECK_MS)) ||
+        failure.said.stored_ms <= answered_ms || /* of another worker, which waited longer */
         failure.said.stored_ms < cache_forgiven_ms(v->cache) + failure.said.rtt_ms)
         return false;
     if (found == CACHE_MISS)
@@ -172,7 +173,9 @@ static bool is_cut_off(const struct view *v, struct query *q, struct now now)
             return false;
         name_parent(full, skip++, &name);
         cache_key_init(v->cache, &key);
-    } while (read_kept(v, &key, now, kept, DNS_MAX_MESSAGE, &denial) != CACHE_HIT);
+    } while (read_kept(v, &key, now, kept, DNS_MAX_MESSAGE, &denial) != CACHE_HIT ||
+             denial.said.verdict != VERDICT_NXDOMAIN ||
+             denial.said.has_cname); /* who asked for type 0? */
     rewrite_begin(&out, v->scratch->image, DNS_MAX_MESSAGE, dns_flags(kept, denial.len),
                   &q->message);
     rr_walk_init(&walk, kept, denial.len);
