@@ -15,7 +15,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum special_kind { LOCALHOST, NO_SUCH_NAME, NO_DATA, REVERSE };
+enum special_kind { LOCALHOST, LOOPBACK, NO_SUCH_NAME, NO_DATA, REVERSE };
 
 struct special {
     const char *zone; /* wire form, folded; its NUL is the root label */
@@ -32,6 +32,7 @@ static const struct special table[] = {
     {"\007invalid", NO_SUCH_NAME, 0, 0},
     {"\005onion", NO_SUCH_NAME, 0, 0},
     {"\010resolver\004arpa", NO_DATA, 0, 0},
+    {V4("\0011\0010\0010\003127"), LOOPBACK, 0, 0},           /* 127.0.0.1 */
     {V4("\003127"), NO_SUCH_NAME, 0, 0},                      /* 127.0.0.0/8 */
     {V4("\0010"), NO_SUCH_NAME, 0, 0},                        /* 0.0.0.0/8 */
     {V4("\003255\003255\003255\003255"), NO_SUCH_NAME, 0, 0}, /* 255.255.255.255 */
@@ -42,7 +43,7 @@ static const struct special table[] = {
     {V4("\003100\00251\003198"), REVERSE, 0, 0},              /* 198.51.100.0/24 */
     {V4("\003113\0010\003203"), REVERSE, 0, 0},               /* 203.0.113.0/24 */
     {V6("\0010\0010" ZEROS ZEROS ZEROS ZEROS ZEROS ZEROS), NO_SUCH_NAME, 0, 0}, /* :: */
-    {V6("\0011\0010" ZEROS ZEROS ZEROS ZEROS ZEROS ZEROS), NO_SUCH_NAME, 0, 0}, /* ::1 */
+    {V6("\0011\0010" ZEROS ZEROS ZEROS ZEROS ZEROS ZEROS), LOOPBACK, 0, 0},     /* ::1 */
     {V6("\001d\001f"), REVERSE, 0, 0},                                          /* fd00::/8 */
     {V6("\0018\001e\001f"), REVERSE, 0, 0}, /* fe80::/10, with the next three */
     {V6("\0019\001e\001f"), REVERSE, 0, 0},
@@ -266,9 +267,12 @@ int special_answer(const struct view *v, const struct query *q, uint32_t ttl_s, 
     const uint8_t *label = q->message.qname.data;
     char digits[LOOP_DIGITS + 1];
     static const struct {
+        enum special_kind kind;
         uint16_t type;
         uint8_t len, rdata[16];
-    } hosts[] = {{TYPE_A, 4, {127, 0, 0, 1}}, {TYPE_AAAA, 16, {[15] = 1}}};
+    } records[] = {{LOCALHOST, TYPE_A, 4, {127, 0, 0, 1}},
+                   {LOCALHOST, TYPE_AAAA, 16, {[15] = 1}},
+                   {LOOPBACK, TYPE_PTR, 11, "\011localhost"}};
     uint16_t type = q->key.type;
     size_t zone_at, begun;
     const struct special *s =
@@ -293,11 +297,11 @@ int special_answer(const struct view *v, const struct query *q, uint32_t ttl_s, 
     rcode = is_host || s->kind == NO_DATA || is_top ? RCODE_NOERROR : RCODE_NXDOMAIN;
     image_begin(w, &q->message, (uint16_t)rcode);
     begun = w->len;
-    for (size_t i = 0; is_host && i < ARRAY_LEN(hosts); i++) {
-        if (type != hosts[i].type && type != TYPE_ANY)
+    for (size_t i = 0; (is_host || is_top) && i < ARRAY_LEN(records); i++) {
+        if (records[i].kind != s->kind || (type != records[i].type && type != TYPE_ANY))
             continue;
-        image_record(w, SECTION_ANSWER, DNS_HEADER, hosts[i].type, ZONE_TTL_S, hosts[i].len);
-        writer_bytes(w, hosts[i].rdata, hosts[i].len);
+        image_record(w, SECTION_ANSWER, DNS_HEADER, records[i].type, ZONE_TTL_S, records[i].len);
+        writer_bytes(w, records[i].rdata, records[i].len);
     }
     if (!is_host && is_top && type == TYPE_SOA)
         image_soa(w, SECTION_ANSWER, DNS_HEADER, ZONE_TTL_S);

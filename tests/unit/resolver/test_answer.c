@@ -404,12 +404,19 @@ static const struct special_row {
     {"172/8 itself", PUBLIC, "172.in-addr.arpa SOA", "FORWARD"},
     {"100.64", PUBLIC, "1.0.64.100.in-addr.arpa PTR", "NXDOMAIN" OF("64.100.in-addr.arpa.")},
     {"100.064 is no address", PUBLIC, "1.0.064.100.in-addr.arpa PTR", "FORWARD"},
-    {"127/8, whatever the servers", PRIVATE, "1.0.0.127.in-addr.arpa PTR",
+    {"127.0.0.1", PRIVATE, "1.0.0.127.in-addr.arpa PTR",
+     "NOERROR\nan 1.0.0.127.in-addr.arpa. 10800 IN PTR localhost.\n"},
+    {"127/8, whatever the servers", PRIVATE, "2.0.0.127.in-addr.arpa PTR",
      "NXDOMAIN" OF("127.in-addr.arpa.")},
+    {"below 127.0.0.1", PRIVATE, "9.1.0.0.127.in-addr.arpa PTR",
+     "NXDOMAIN" OF("1.0.0.127.in-addr.arpa.")},
     {"255.255.255.255", PRIVATE, "255.255.255.255.in-addr.arpa PTR",
      "NOERROR" OF("255.255.255.255.in-addr.arpa.")},
     {"::", PRIVATE, "0." ZEROS "ip6.arpa PTR", "NOERROR" OF("0." ZEROS "ip6.arpa.")},
-    {"::1", PRIVATE, "1." ZEROS "ip6.arpa PTR", "NOERROR" OF("1." ZEROS "ip6.arpa.")},
+    {"::1", PRIVATE, "1." ZEROS "ip6.arpa PTR",
+     "NOERROR\nan 1." ZEROS "ip6.arpa. 10800 IN PTR localhost.\n"},
+    {"::1, what it has not", PRIVATE, "1." ZEROS "ip6.arpa A",
+     "NOERROR" OF("1." ZEROS "ip6.arpa.")},
     {"fd00::/8", PUBLIC, "1.0.d.f.ip6.arpa PTR", "NXDOMAIN" OF("d.f.ip6.arpa.")},
     {"fc00::/8 is not given out", PUBLIC, "1.0.c.f.ip6.arpa PTR", "FORWARD"},
     {"fe80::/10, last", PUBLIC, "1.b.e.f.ip6.arpa PTR", "NXDOMAIN" OF("b.e.f.ip6.arpa.")},
@@ -502,10 +509,10 @@ static const struct loop_step {
     {20000, 'a', 1, "www.c.example", false}, /* which was told lately */
     {20001, 'a', 1, "www.c.example", true},
     {20001, 'y', 1, "www.c.example", true},
-    {20001, 'a', 1, "ftp.b.example", true},   /* does it still? */
-    {21500, 'a', 1, "x.y.b.example", false},  /* not so soon */
-    {21501, 'a', 1, "x.y.b.example", true},   /* the domain that is known is asked for */
-    {21502, 'y', 1, "x.y.b.example", true},   /* so it is known for longer */
+    {20001, 'a', 1, "ftp.b.example", true},  /* does it still? */
+    {21500, 'a', 1, "x.y.b.example", false}, /* not so soon */
+    {21501, 'a', 1, "x.y.b.example", true},  /* the domain that is known is asked for */
+    {21502, 'y', 1, "x.y.b.example", true},  /* so it is known for longer */
     {50000, 'l', 1, "c.example", LOOP_KNOWN | LOOP_ELSEWHERE},
     {50001, 'l', 1, "c.example", LOOP_ELSEWHERE}, /* no longer */
     {51501, 'l', 1, "b.example", LOOP_KNOWN},
@@ -629,5 +636,5 @@ static void check_filter(void **state)
 
 TESTS("answer", ROWS(rows, check_row), ROWS(size_rows, check_size), ROWS(order_rows, check_order),
       ROWS(special_rows, check_special), ROWS(filter_rows, check_filter), TEST(check_zones),
-      TEST(check_update), TEST(loop_names_are_no_two_alike),
-      TEST(what_is_known_of_loops), TEST(loops_of_very_many_servers))
+      TEST(check_update), TEST(loop_names_are_no_two_alike), TEST(what_is_known_of_loops),
+      TEST(loops_of_very_many_servers))
