@@ -180,7 +180,7 @@ static enum exchange_kind read_match(struct exchange *e, struct message *m, cons
     bool knows = now.mono_ms < s->knows_edns_ms, refuses;
     int rc;
 
-    if (!e->tcp && ((m->flags & DNS_TC) != 0 || len > (e->q.edns ? DNS_UDP_EDNS : DNS_UDP_PLAIN))) {
+    if (!e->tcp && ((m->flags & DNS_TC) != 0 || len > DNS_UDP_EDNS)) { /* whole, it was in pieces */
         note_reply(e, r->ms, RCODE_NOERROR, now);
         return EXCHANGE_TRUNCATED;
     }
