@@ -198,7 +198,7 @@ static bool belongs(struct reader *r, const struct rr *rr, enum part part)
     else if (part == PART_SET)
         stays = r->n_set > 0 && is_of_set(r, rr);
     else if (part == PART_SIGNATURES)
-        stays = is_signature;
+        stays = is_signature && !is_of_set(r, rr); /* with ANY, of a type ANY */
     else if (part == PART_AUTHORITY)
         stays = authority_belongs(r, rr, type);
     else if (type == TYPE_NSEC || type == TYPE_NSEC3)
