@@ -244,7 +244,7 @@ static void get_health(void *context, struct control_request *r)
     control_answer(r, 200, json_pack("{s:o}", "hosts", list));
 }
 
-static void find_loops(const struct daemon *, const json_t *stats, json_t *problems);
+static void find_failing(const struct daemon *, const json_t *stats, json_t *problems);
 
 static void get_status(void *context, struct control_request *r)
 {
@@ -269,7 +269,7 @@ static void get_status(void *context, struct control_request *r)
     problems = find_problems(d, &h, &counts, rc, stats, &audit, dropped, &without);
     outputs = tell_outputs(d, problems);
     find_down(d, problems);
-    find_loops(d, stats, problems);
+    find_failing(d, stats, problems);
     while (special_next_reverse(d->own->view, &at, zone))
         json_array_append_new(reverse, json_string(zone));
     for (int i = 0; i < s->server.n_listen; i++)
@@ -479,6 +479,7 @@ static void post_cache_flush(void *context, struct control_request *r)
  * thread, while the main thread waits. */
 struct visit {
     const struct settings *generation;
+    bool now; /* a server that is down and not probed any more is not known */
     json_t *routes;
     sem_t done;
 };
@@ -563,15 +564,18 @@ static void visit_worker(struct worker *w, void *arg)
             const struct upstream *u = forwarder_upstream(w->forwarder, r, k);
             json_t *servers = json_object_get(json_array_get(v->routes, i), "servers");
 
-            tell_server(json_array_get(servers, (size_t)k), u ? u : &nothing, now_ms);
+            if (u == NULL ||
+                (v->now && u->report.state == UPSTREAM_DOWN && u->probe_timer.at_ms == 0))
+                u = &nothing;
+            tell_server(json_array_get(servers, (size_t)k), u, now_ms);
         }
     sem_post(&v->done);
 }
 
 /* What the workers know of the servers of each route. */
-static json_t *tell_upstreams(const struct daemon *d)
+static json_t *tell_upstreams(const struct daemon *d, bool now)
 {
-    struct visit v = {.generation = d->newest, .routes = json_array()};
+    struct visit v = {.generation = d->newest, .now = now, .routes = json_array()};
     const struct route *r = d->newest->routes;
     char zone[NAME_TEXT], domain[NAME_TEXT], address[ADDR_TEXT], from[ADDR_TEXT];
     struct name loop;
@@ -616,29 +620,47 @@ static json_t *tell_upstreams(const struct daemon *d)
 
 static void get_upstreams(void *context, struct control_request *r)
 {
-    control_answer(r, 200, json_pack("{s:o}", "routes", tell_upstreams(context)));
+    control_answer(r, 200, json_pack("{s:o}", "routes", tell_upstreams(context, false)));
 }
 
-/* Servers that ask us what we ask them. Where none ever did, no worker is waited for. */
-static void find_loops(const struct daemon *d, const json_t *stats, json_t *problems)
+/* Servers that ask us what we ask them, and routes of which no server is up. Where no question to a
+ * server ever failed, no worker is waited for. */
+static void find_failing(const struct daemon *d, const json_t *stats, json_t *problems)
 {
     json_t *routes, *route, *server;
     size_t i, k;
+    char time[NUMBER_TEXT];
 
-    if (number_of(stats, "upstream_loops") == 0)
+    if (number_of(stats, "upstream_loops") + number_of(stats, "upstream_timeouts") +
+            number_of(stats, "upstream_errors") ==
+        0)
         return;
-    routes = tell_upstreams(d);
+    routes = tell_upstreams(d, true);
     json_array_foreach(routes, i, route)
-        json_array_foreach(json_object_get(route, "servers"), k, server)
     {
-        const char *domain = json_string_value(json_object_get(server, "loop"));
-        const char *address = json_string_value(json_object_get(server, "address"));
+        const json_t *last = NULL; /* that was up */
+        bool is_down = true;
 
+        json_array_foreach(json_object_get(route, "servers"), k, server)
+        {
+            const char *domain = json_string_value(json_object_get(server, "loop"));
+            const char *address = json_string_value(json_object_get(server, "address"));
+            const char *state = json_string_value(json_object_get(server, "state"));
+
+            problem(problems, domain != NULL,
+                    "forward: %s asks us for names of %s, for which we ask it: a loop; give this "
+                    "zone a route of its own, or take it from what that server forwards",
+                    address, domain);
+            is_down = is_down && state && strcmp(state, "down") == 0;
+            if (number_of(server, "since") > number_of(last, "since"))
+                last = server;
+        }
         problem(
-            problems, domain != NULL,
-            "forward: %s asks us for names of %s, for which we ask it: a loop; give this zone a "
-            "route of its own, or take it from what that server forwards",
-            address, domain);
+            problems, is_down && last,
+            "forward: no server of route %s has answered since %s: %s; see waymarkctl upstreams",
+            json_string_value(json_object_get(route, "zone")),
+            time_print_local((uint64_t)number_of(last, "since"), time),
+            json_string_value(json_object_get(last, "last_error")));
     }
     json_decref(routes);
 }

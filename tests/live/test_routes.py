@@ -96,6 +96,29 @@ def test_t48_a_dead_server_is_back_within_5_s_of_its_first_good_reply(waymark, p
     assert back.count('then.example.com.') == 1
 
 
+def test_status_names_a_route_of_which_no_server_answers(waymark, peers, monkeypatch):
+    port, good = free_port(), peers(Fake, truth)
+    here = f'127.0.0.1:{good.port}'
+    w = waymark({'forward': [{'zone': '.', 'servers': [f'127.0.0.1:{port}', here]},
+                             {'zone': 'dead.example', 'servers': [f'127.0.0.1:{port}', f'127.0.0.2:{port}']},
+                             {'zone': 'new.example', 'servers': [f'127.0.0.1:{port}', f'127.0.0.3:{port}']}]})
+
+    def problems():
+        return w.json('status', ok=False)['problems']
+    for n in range(8):
+        assert ask.addresses(w.ask(f'host{n}.example.com', 'A')) == ['192.0.2.1']
+    assert problems() == [], 'of a route, one is down, and of another, one was never asked'
+    for n in range(4):
+        assert w.ask(f'host{n}.dead.example', 'A').rcode() == dns.rcode.SERVFAIL
+    (problem,) = wait_for(problems, 'a problem')
+    assert problem.startswith('forward: no server of route dead.example has answered since 20')
+    assert problem.endswith(': Connection refused; see waymarkctl upstreams')
+    assert f'! {problem}\n' in w.ctl('status', ok=7).out
+    monkeypatch.setattr(upstreams, 'free_port', lambda: port)
+    peers(Fake, truth)
+    wait_for(lambda: not problems(), 'a server that is back')
+
+
 @pytest.mark.parametrize('row', ['silent', 'servfail', 'flapping'])
 def test_t48_warm_names_are_answered_while_the_server_fails(waymark, peers, row):
     """99.9 % answered, at most 3 packets a name in 5 s, which is what it takes."""
