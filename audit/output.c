@@ -4,7 +4,7 @@
  *
  *   database ──records──▶ lines ──send──▶ receiver ──confirm──▶ cursor ──writer──▶ database
  *
- * The cursor moves when a batch has arrived, as far as this host can know: written to the file;
+ * The cursor moves when a batch has arrived, as far as this host can know: on the file's disk;
  * acknowledged by the peer's TCP; for UDP, no error came back in 10 ms. After a failure, and after
  * a crash, an output goes on from its cursor, so records may come twice and are not lost; their
  * sequence numbers tell. What the peer's host has taken and its program has not read is lost with
@@ -151,7 +151,9 @@ static int confirm(struct output *p)
     int unsent = 0, err = 0;
     socklen_t len = sizeof err;
 
-    if (p->at.kind == ENDPOINT_FILE || p->at.kind == ENDPOINT_UNIX)
+    if (p->at.kind == ENDPOINT_FILE) /* EINVAL: its file system knows no such thing */
+        return fdatasync(p->fd) == 0 || errno == EINVAL ? 0 : -errno;
+    if (p->at.kind == ENDPOINT_UNIX)
         return 0;
     do {
         struct pollfd fd = {.fd = p->fd}; /* of which an error is told, or a shutdown */

@@ -7,6 +7,7 @@
 #include <sqlite3.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 #include "audit/output.h"
@@ -338,6 +339,38 @@ static void what_was_removed_before_is_a_gap(void **state)
     close(fd);
 }
 
+/* What the disk says of the file of lines: 0 or an errno. */
+static _Atomic int disk_error;
+
+int fdatasync(int fd)
+{
+    char link[64], path[256] = "";
+
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    (void)!readlink(link, path, sizeof path - 1);
+    if (disk_error != 0 && strstr(path, "/lines")) {
+        errno = disk_error;
+        return -1;
+    }
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
+static void what_is_not_on_the_disk_has_not_come(void **state)
+{
+    struct desk d;
+
+    setup(&d);
+    set(&d, d.to_file, AUDIT_CEF);
+    disk_error = EIO;
+    ask(&d, "10.0.0.1", "a.example");
+    wait_until(&d, strerror(EIO));
+    assert_int_equal(behind(&d), 1);
+    disk_error = EINVAL; /* it cannot be asked */
+    wait_until(&d, NULL);
+    disk_error = 0;
+    teardown(&d);
+}
+
 static void no_line_is_torn_by_a_full_disk(void **state)
 {
     struct audit_event e = sample_missing("10.0.0.1", "_vlmcs._tcp.a.example");
@@ -371,4 +404,5 @@ static void no_line_is_torn_by_a_full_disk(void **state)
 TESTS("audit outputs", ROWS(encoded, is_encoded), TEST(syslog_has_a_head),
       TEST(goes_on_after_a_restart), TEST(file_that_is_moved_is_made_again),
       TEST(a_thread_that_was_not_had_is_asked_for_again), TEST(what_a_record_says_is_gone),
-      TEST(what_was_removed_before_is_a_gap), TEST(no_line_is_torn_by_a_full_disk))
+      TEST(what_was_removed_before_is_a_gap), TEST(no_line_is_torn_by_a_full_disk),
+      TEST(what_is_not_on_the_disk_has_not_come))
