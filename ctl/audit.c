@@ -199,8 +199,9 @@ int audit_begin(struct audit *a, struct ctl *c, const char *sortable)
     for (size_t f = 0; f < ARRAY_LEN(filters); f++)
         for (int i = 0; a->code == 0 && (text = ctl_option_at(c, filters[f].option, i)); i++)
             a->code = read_filter_option(a, &filters[f], text);
-    if (a->code == 0 && a->until_ms > 0 && a->since_ms >= a->until_ms)
-        a->code = ctl_misused("--since is not before --until");
+    if (a->code == 0 && a->since_ms > a->now_ms - (a->until_ms > 0))
+        a->code =
+            ctl_misused("--since is %s", a->until_ms > 0 ? "not before --until" : "in the future");
     if (a->code != 0 || (a->code = ctl_become_user(c)) != 0)
         return a->code;
     rc = open_audit(a, &d);
@@ -457,7 +458,8 @@ static const char summary_sql[] =
     "ifnull(sum(attempts),0) AS attempts" SQL_OUTCOMES(SUM) ",ifnull(sum(updates),0) AS \"update\""
     " FROM hour WHERE id>=%lld AND id*3600000<%lld),"
     "(SELECT count(*) AS clients,"
-    "ifnull(sum(no_host_since>0),0) AS clients_without_host FROM client),"
+    "ifnull(sum(no_host_since>0),0) AS clients_without_host FROM client"
+    " WHERE last/3600000>=%lld AND first<%lld),"
     "(SELECT count(*) AS suffixes FROM main.suffix WHERE name<>'(other)'),"
     "(SELECT " META("recorded") "," META("counted") "," META("dropped") "),"
     "(SELECT ifnull((SELECT max(id) FROM event)-(SELECT min(id) FROM event)+1,0) AS records,"
@@ -701,7 +703,8 @@ static int run_summary(struct ctl *c)
     a.since_ms = (uint64_t)since;
     if ((a.given & OF_EVENTS) != 0)
         audit_narrow(&a, 0);
-    if (audit_run(&a, a.rows, summary_sql, since, until, since / hour_ms, until) == 0)
+    if (audit_run(&a, a.rows, summary_sql, since, until, since / hour_ms, until, since / hour_ms,
+                  until) == 0)
         table_print(c, NULL, SUMMARY_FIELDS, json_array_get(a.rows, 0));
     if (a.code == 0 && c->format == FORMAT_TABLE)
         ctl_note("%sClients with a cached host, behind NAT or with other resolvers are not seen.",

@@ -28,6 +28,7 @@ static const struct values_row {
     {"events --since", "2023-11-14=5 soon=!"}, /* control records have a time, too */
     {"events --outcome filled --until", "2023-11-14T22:13:20Z=0 2023-11-14T22:13:21Z=1"},
     {"events --since 1d --until", "2d=!"},
+    {"events --since", "2099-01-01=! 0s=0"}, /* from now on */
     {"events --limit", "0=5 2=2 many=!"},
     {"events -f --until", "2023-11-14=!"},
     {"events -f --sort", "time=!"},
@@ -102,6 +103,10 @@ static const struct line {
     {"two clients", "client 10.20.4.7 --client 10.0.0.1", EXIT_USAGE},
     {"the account", "summary", 0, "questions, ever  8 = 3 recorded + 0 counted + 5 dropped"},
     {"the hours", "summary --since 2023-11-14", 0, "outcomes         1 filled, 2 missing"},
+    {"the clients of that time", "summary --since 2023-11-14 --until 2023-11-15", 0, "clients          2\nwithout a host   1\n"},
+    {"of a time without any", "summary --since 2024-01-01 --until 2025-01-01", 0, "clients          0\nwithout a host   0\n"},
+    {"of a time before all", "summary --since 2022-01-01 --until 2023-01-01", 0, "clients          0\nwithout a host   0\n"},
+    {"of a time to come", "summary --since 2099-01-01", EXIT_USAGE, "--since is in the future"},
     {"of the events that match", "summary --since 2023-11-14 --suffix corp.example", 0, "questions        2\n"},
     {"no audit yet", "clients -o server.state-dir=/tmp", 0, "waymarkd has recorded nothing"},
 };
