@@ -753,6 +753,8 @@ static int run_verify(struct ctl *c)
     struct audit a;
     json_t *row;
 
+    if (ctl_no_csv(c))
+        return EXIT_USAGE;
     for (size_t i = 0; hex && i < sizeof wanted; i++)
         if (strlen(hex) != 2 * CHAIN_HEAD || sscanf(hex + 2 * i, "%2hhx", &wanted[i]) != 1)
             return ctl_misused("--head %s: not the 64 digits of a head", hex);
@@ -787,15 +789,22 @@ static int run_change(struct ctl *c)
                                         .max_clients = UINT32_MAX,
                                         .max_suffixes = UINT32_MAX};
     const bool forgets = c->argc > 0;
+    const struct ctl_row rows[] = {
+        {NULL, NULL,
+         forgets ? "{records} record[{?records=1} is|s are] now those of nobody"
+                 : "{records} record[{?records=1}|s] removed"},
+        {0}};
     bool wiped = true;
     struct audit_writer *w = NULL;
     uint64_t records = 0, before_ms = 0;
     char name[ADDR_TEXT], time[NUMBER_TEXT], by[64], *question;
     struct audit a;
     struct diags d = {0};
-    int rc =
-        forgets ? audit_client_name(c, c->argv[0], name) : ctl_number(c, "--before", 0, &before_ms);
+    int rc = ctl_no_csv(c);
 
+    if (rc == 0)
+        rc = forgets ? audit_client_name(c, c->argv[0], name)
+                     : ctl_number(c, "--before", 0, &before_ms);
     if (rc != 0)
         return rc;
     if (!forgets && before_ms == 0)
@@ -822,8 +831,7 @@ static int run_change(struct ctl *c)
     else if (rc == -EBUSY)
         a.code = ctl_fail(EXIT_FAILED, "%s is being written to: try again", a.path);
     else if (audit_code(&a, rc) == 0)
-        ctl_line(forgets ? "%llu records are now those of nobody" : "%llu records removed",
-                 (unsigned long long)records);
+        ctl_show_reply(c, 0, json_pack("{s:I}", "records", (json_int_t)records), rows);
     if (a.code == 0 && forgets)
         ctl_note("What audit.outputs, backups and logs have got of it is not changed by this.");
     if (a.code == 0 && !wiped)

@@ -447,6 +447,11 @@ void ctl_author(const struct ctl *c, char out[64])
     free(clean);
 }
 
+int ctl_no_csv(const struct ctl *c)
+{
+    return c->format == FORMAT_CSV ? ctl_misused("%s has no CSV form; use --json", c->called) : 0;
+}
+
 int ctl_store_error(const struct ctl *c, const char *path, int err)
 {
     const char *user = c->settings->server.user;

@@ -80,6 +80,8 @@ extern const struct ctl_verb ctl_shell_verbs[]; /* completion, of all of them */
 int ctl_become_user(const struct ctl *);
 /* Who changes something: whoever logged in, else who called sudo, else the real user. */
 void ctl_author(const struct ctl *, char out[64]);
+/* Refuses --csv for a verb that has no lists: an exit code. */
+int ctl_no_csv(const struct ctl *);
 /* Says why a file of the state directory cannot be opened; with the sudo line when that helps. */
 int ctl_store_error(const struct ctl *, const char *path, int err);
 

@@ -129,15 +129,15 @@ int ctl_api_result(const struct ctl *c, int status, const json_t *reply)
 static int ask(struct ctl *c, const struct ctl_part *path, json_t *post, bool has_csv,
                json_t **reply)
 {
-    bool asks = c->format != FORMAT_CSV || has_csv;
-    int status = asks ? ctl_api(c, path, post, TIMEOUT_S, reply) : 0;
+    int code = has_csv ? 0 : ctl_no_csv(c), status;
 
-    json_decref(post);
-    if (!asks) {
-        *reply = NULL;
-        return ctl_misused("%s has no CSV form; use --json", c->called);
+    *reply = NULL;
+    if (code == 0) {
+        status = ctl_api(c, path, post, TIMEOUT_S, reply);
+        code = ctl_api_result(c, status, *reply);
     }
-    return ctl_api_result(c, status, *reply);
+    json_decref(post);
+    return code;
 }
 
 int ctl_show_reply(const struct ctl *c, int code, json_t *reply, const struct ctl_row *rows)

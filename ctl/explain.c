@@ -173,8 +173,8 @@ int explain_verb(struct ctl *c)
     size_t i;
     int code;
 
-    if (c->format == FORMAT_CSV)
-        return ctl_misused("explain has no CSV form; use --json");
+    if (ctl_no_csv(c))
+        return EXIT_USAGE;
     if (ctl_option(c, "--search") && c->argc == 0)
         return explain_search(c);
     if (ctl_option(c, "--search") || c->argc == 0)

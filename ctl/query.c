@@ -135,8 +135,8 @@ int query_run(struct ctl *c)
     uint16_t type;
     int err;
 
-    if (c->format == FORMAT_CSV)
-        return ctl_misused("query has no CSV form; use --json");
+    if (ctl_no_csv(c))
+        return EXIT_USAGE;
     if (name_parse(&name, c->argv[0]) < 0)
         return ctl_misused("%s is not a domain name", c->argv[0]);
     type = name_is_vlmcs(&name) ? TYPE_SRV : TYPE_A;

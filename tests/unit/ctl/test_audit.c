@@ -108,7 +108,17 @@ static const struct line {
     {"of a time before all", "summary --since 2022-01-01 --until 2023-01-01", 0, "clients          0\nwithout a host   0\n"},
     {"of a time to come", "summary --since 2099-01-01", EXIT_USAGE, "--since is in the future"},
     {"of the events that match", "summary --since 2023-11-14 --suffix corp.example", 0, "questions        2\n"},
+    {"a verdict is no list", "verify --csv", EXIT_USAGE, "audit verify has no CSV form; use --json"},
+    {"nor is a change", "prune --before 2001-01-01 --yes --csv", EXIT_USAGE, "audit prune has no CSV form"},
+    {"nor this one", "forget 10.9.9.9 --yes --csv", EXIT_USAGE, "audit forget has no CSV form"},
     {"no audit yet", "clients -o server.state-dir=/tmp", 0, "waymarkd has recorded nothing"},
+};
+/* The same, behind all that reads: they change the audit. */
+static const struct line changes[] = {
+    {"how many, for people", "prune --before 2001-01-01 --yes", 0, "0 records removed\n"},
+    {"and for programs", "prune --before 2001-01-01 --yes --json", 0, "{\n  \"records\": 0\n}\n"},
+    {"one of them", "forget 10.20.4.7 --yes", 0, "1 record is now those of nobody\n"},
+    {"two", "forget 10.0.0.1 --yes --json", 0, "{\n  \"records\": 2\n}\n"},
 };
 /* A statement of the user's own: what is printed to stdout, or what is wrong. */
 static const struct query {
@@ -310,6 +320,7 @@ int main(void)
     ROWS(lines, check_line);
     ROWS(queries, check_query);
     TEST(follows);
+    ROWS(changes, check_line);
     TEST(damaged);
     start();
     failed = RUN("audit");
