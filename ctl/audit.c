@@ -722,8 +722,8 @@ static const char told_sql[] =
     "(SELECT max(at) FROM answer WHERE kind='prune') AS pruned_until,"
     "(SELECT count(*) FROM client WHERE name GLOB 'forgotten-*') AS forgotten,"
     "(SELECT count(*) FROM gaps WHERE kind='forget') AS forget_records,"
-    "(SELECT json_group_array(" SQL_LOCAL("l.ms") "||' to '||" SQL_LOCAL("s.ms")
-    "||iif(k.kind='stop','',' (killed)'))"
+    "(SELECT json_group_array(json_object('since',l.ms,'until',s.ms,"
+    "'killed',json(iif(k.kind='stop','false','true'))))"
     " FROM answer a JOIN event s ON s.id=a.id JOIN event l ON l.id="
     "(SELECT x.id FROM event x LEFT JOIN answer y ON y.id=x.id WHERE x.id<s.id"
     " AND ifnull(y.kind,'') NOT IN('policy','settings') ORDER BY x.id DESC LIMIT 1)"
@@ -737,10 +737,12 @@ static const struct ctl_row verify_rows[] = {
     {"wanted", NULL,
      "[it was the head at record {found}: all up to there is as it was|{?wanted}NOT FOUND: it is "
      "older than the records that are kept, or they are not those of then]"},
-    {"gaps", NULL, "{lost} questions were not recorded"},
-    {"not running", NULL, "[{not_running:lines}]"},
+    {"gaps", NULL, "{lost} question[{?lost=1} was|s were] not recorded"},
+    {"stopped", "not_running", "{since:time} to {until:time}[{?killed} (killed)|]"},
     {"pruned", NULL, "[{?pruned=0}nothing|{pruned} records, up to {pruned_until:time}]"},
-    {"forgotten", NULL, "{forgotten} clients; {forget_records} records of it"},
+    {"forgotten", NULL,
+     "{forgotten} client[{?forgotten=1}|s], by {forget_records} "
+     "command[{?forget_records=1}|s]"},
     {0},
 };
 

@@ -101,6 +101,7 @@ static const struct line {
     {"nobody", "client 10.9.9.9", EXIT_NOT_FOUND},
     {"a client that is none", "client kms01", EXIT_USAGE},
     {"two clients", "client 10.20.4.7 --client 10.0.0.1", EXIT_USAGE},
+    {"what was lost", "verify", 0, "gaps      5 questions were not recorded\n"},
     {"the account", "summary", 0, "questions, ever  8 = 3 recorded + 0 counted + 5 dropped"},
     {"the hours", "summary --since 2023-11-14", 0, "outcomes         1 filled, 2 missing"},
     {"the clients of that time", "summary --since 2023-11-14 --until 2023-11-15", 0, "clients          2\nwithout a host   1\n"},
@@ -119,6 +120,11 @@ static const struct line changes[] = {
     {"and for programs", "prune --before 2001-01-01 --yes --json", 0, "{\n  \"records\": 0\n}\n"},
     {"one of them", "forget 10.20.4.7 --yes", 0, "1 record is now those of nobody\n"},
     {"two", "forget 10.0.0.1 --yes --json", 0, "{\n  \"records\": 2\n}\n"},
+    {"which verify tells", "verify", 0, "forgotten 2 clients, by 2 commands\n"},
+    {"and when it did not run, the records before a start", "verify", 0,
+     "stopped   2023-11-14 22:13:20 to 2023-11-14 22:13:20 (killed)\npruned    nothing\n"},
+    {"in milliseconds", "verify --json", 0,
+     "\"not_running\": [\n    {\n      \"since\": 1700000000000,\n      \"until\": 1700000000000,\n      \"killed\": true\n    }\n  ]"},
 };
 /* A statement of the user's own: what is printed to stdout, or what is wrong. */
 static const struct query {
