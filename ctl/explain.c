@@ -37,6 +37,7 @@ int explain_ask(struct ctl *c, const char *suffix, const char *type, json_t **ou
                         .scratch = &scratch};
     struct store *store;
     struct diags d = {0};
+    json_t *said = NULL;
     int status = -ENOENT, code;
 
     *out = NULL;
@@ -55,7 +56,7 @@ int explain_ask(struct ctl *c, const char *suffix, const char *type, json_t **ou
         code = explain_read(&e, name, type, client, verdict, &d) == 0
                    ? policy_open_at(c, at, &store)
                    : ctl_fail(EXIT_INVALID, "%s", d.list[0]);
-        json_decref(*out); /* which has the verdict */
+        said = *out;
         *out = NULL;
         diags_fini(&d);
         e.dnssec = ctl_option(c, "--dnssec");
@@ -67,6 +68,7 @@ int explain_ask(struct ctl *c, const char *suffix, const char *type, json_t **ou
             else
                 *out = explain_run(&e, &view, NULL, c->now);
             json_object_set_new(*out, "offline", json_true());
+            (void)json_object_update(json_object_get(*out, "real"), json_object_get(said, "real"));
             view_policy_end(&view);
             policy_reader_free(view.policy);
             store_close(store);
@@ -75,13 +77,13 @@ int explain_ask(struct ctl *c, const char *suffix, const char *type, json_t **ou
     } else {
         code = ctl_api_result(c, status, *out);
     }
+    json_decref(said);
     free(name);
     return code;
 }
 
-static const char offline[] = "[{?offline}waymarkd was not asked: this is decided of the policy "
-                              "store and the settings; it alone knows which hosts are down or "
-                              "pinned]";
+static const char offline[] = "[{?offline}this is decided of the policy store and the settings; "
+                              "waymarkd alone knows which hosts are down or pinned]";
 
 static const struct ctl_row explain_rows[] = {
     {"client", "client",

@@ -223,6 +223,9 @@ def test_explain_of_the_past_supposes_what_the_real_dns_says_now(nsd, waymark):
     out = w.json('explain', 'asked.example', '--at', 1)
     assert (out['decision']['outcome'], out['decision']['rule'], out['real']['verdict']) == ('filled', 'one', 'nxdomain'), out
     assert out['policy']['serial'] == 1
+    assert out['real']['server'] == f'127.0.0.1:{nsd.port}', 'which was asked now'
+    assert out['real'].keys() == w.json('explain', 'asked.example')['real'].keys()
+    assert 'supposed' not in w.ctl('explain', 'asked.example', '--at', 1).out
     assert w.json('explain', 'asked.example', '--at', 2)['decision']['outcome'] == 'missing'
     assert w.json('explain', 'asked.example', '--at', 1, '--verdict', 'servfail')['decision']['outcome'] == 'failed'
     w.ctl('explain', 'asked.example', '--at', 3, ok=3)
