@@ -171,12 +171,16 @@ static int explain_search(struct ctl *c)
 
 int explain_verb(struct ctl *c)
 {
+    const char *client = ctl_option(c, "--client");
     json_t *reply, *records, *networks, *network;
+    struct addr addr;
     size_t i;
     int code;
 
     if (ctl_no_csv(c))
         return EXIT_USAGE;
+    if (client && addr_parse(&addr, client, 0) != 0)
+        return ctl_misused("--client %s: not an IP address", client);
     if (ctl_option(c, "--search") && c->argc == 0)
         return explain_search(c);
     if (ctl_option(c, "--search") || c->argc == 0)

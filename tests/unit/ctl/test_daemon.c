@@ -146,8 +146,9 @@ static const struct row {
      ">>*a verdict is for discovery questions*"},
     {"explain _vlmcs._tcp.a A --verdict nodata", deaf, NULL, EXIT_INVALID,
      ">>*a verdict is for discovery questions*"},
-    {"explain a --verdict nodata --client 1.2.3", deaf, NULL, EXIT_INVALID,
-     ">>*not an IP address: 1.2.3*"},
+    {"explain a --client 1.2.3", nobody, NULL, EXIT_USAGE,
+     ">>waymarkctl: --client 1.2.3: not an IP address\n"},
+    {"explain --search a --client kms01", nobody, NULL, EXIT_USAGE, ">>*not an IP address\n"},
 
     {"status", "status",
      "{\"local_reverse\": [\"10.in-addr.arpa\", \"16-31.172.in-addr.arpa\"], \"workers\": 1}", 0,
