@@ -238,6 +238,8 @@ static const struct row {
     {"status", nobody, NULL, EXIT_NO_DAEMON,
      ">>*control.sock: No such file or directory; start it with systemctl start waymark\n*"},
     {"reload", deaf, NULL, EXIT_NO_DAEMON, ">>*: Connection refused; start it with*"},
+    {"doctor", closed, NULL, EXIT_FAILED,
+     ">>*sudo waymarkctl doctor ..., or become a member of the group waymark\n"},
     {"cache get x", closed, NULL, EXIT_FAILED,
      ">>*sudo waymarkctl cache get ..., or become a member of the group waymark*"},
 };
