@@ -484,7 +484,10 @@ int audit_ask(struct audit_store *s, const char *sql, long long most, json_t *na
     if (rc != 0 && at >= 0)
         diags_tell(d, "%s, at character %d", sqlite3_errmsg(s->db), at + 1);
     else if (rc != 0)
-        diags_tell(d, "only what reads is run (SQLite: %s)", sqlite3_errmsg(s->db));
+        diags_tell(d,
+                   sqlite3_errcode(s->db) == SQLITE_AUTH ? "only what reads is run (SQLite: %s)"
+                                                         : "%s; the views are in waymark-audit(5)",
+                   sqlite3_errmsg(s->db));
     else if (q == NULL || sqlite3_prepare_v2(s->db, rest, -1, &other, NULL) != SQLITE_OK ||
              other != NULL)
         diags_tell(d, "one statement is run, no more and no less");

@@ -641,7 +641,10 @@ static int run_client(struct ctl *c)
         fputs(json_array_size(events) > 0 ? "\n" : "", stdout);
         json_array_foreach(events, i, event) ctl_line("%s", json_string_value(event));
         if (json_array_size(events) == 0)
-            ctl_note("Events are past audit.retention, or above the rates: the ledger is left.");
+            ctl_note(
+                a.given != 0 || a.since_ms + a.until_ms > 0
+                    ? "no event passes these filters"
+                    : "Events are past audit.retention, or above the rates: the ledger is left.");
         ctl_note("An address is not a machine (NAT, DHCP). A machine with a cached host asks "
                  "nothing, and what it asks other resolvers is not seen here.");
     }
@@ -662,6 +665,9 @@ static int run_sql(struct ctl *c)
         rc = audit_ask(a.store, c->argv[0], SQL_ROWS, names, a.rows, &d);
     if (rc == -EINVAL)
         a.code = ctl_fail(EXIT_INVALID, "audit sql: %s", d.list[0]);
+    else if (rc == -ETIMEDOUT)
+        a.code = ctl_fail(EXIT_FAILED,
+                          "audit sql: this takes too long: ask for less, with WHERE or LIMIT");
     else if (json_array_size(names) > SQL_COLUMNS)
         a.code = ctl_fail(EXIT_INVALID, "audit sql: more than %d columns", (int)SQL_COLUMNS);
     else

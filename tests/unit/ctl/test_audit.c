@@ -95,6 +95,7 @@ static const struct line {
     {"the oldest of its events first", "client 10.0.0.1", 0,
      "replaced by rule s\n2023-11-14 22:13:20  _vlmcs._tcp.corp.example  missing (no-rule), answer NXDOMAIN; the real DNS: "
      "nxdomain from the cache; Windows shows 0x8007232B; with the rules in shadow: replaced by rule s; a repeat\n"},
+    {"none of its events", "client 10.20.4.7 --rule other", 0, "no event passes these filters\n"},
     {"its events as objects", "client 10.20.4.7 --json", 0, "\"action\": \"kms-discovery\""},
     {"nobody's name is sought unless that is asked for", "clients --json --client 10.20.4.7", 0,
      "\"cadence_ms\": null\n    }\n  ]\n}\n"},
@@ -143,6 +144,7 @@ static const struct query {
     {"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n LIMIT 100001) SELECT i FROM n", "--csv", 0, "the first 100000 rows"},
     {"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n LIMIT 100000) SELECT i FROM n", "--csv", 0, "!the first"},
     {"SELECT nme FROM clients", NULL, EXIT_INVALID, "audit sql: no such column: nme, at character 8\n"},
+    {"SELECT 1 FROM foo", NULL, EXIT_INVALID, "audit sql: no such table: foo; the views are in waymark-audit(5)\n"},
     {"SELCT 1", NULL, EXIT_INVALID, "near \"SELCT\": syntax error, at character 1\n"},
     {"SELECT 1 AS a, 2 AS b, 3 AS a", NULL, EXIT_INVALID, "two columns are called a: rename one with AS"},
     {"SELECT 1; SELECT 2", NULL, EXIT_INVALID, "one statement is run"},
@@ -156,7 +158,7 @@ static const struct query {
     {"BEGIN", NULL, EXIT_INVALID, "only what reads"},
     {"SELECT load_extension('/tmp/x.so')", NULL, EXIT_INVALID, "not authorized"},
     {"SELECT abs(-9223372036854775808)", NULL, EXIT_INVALID, "integer overflow"},
-    {"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT count(*) FROM n", NULL, EXIT_FAILED, "takes too long"},
+    {"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT count(*) FROM n", NULL, EXIT_FAILED, "takes too long: ask for less, with WHERE or LIMIT\n"},
 };
 /* clang-format on */
 
