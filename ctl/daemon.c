@@ -225,14 +225,10 @@ static int run_upstreams(struct ctl *c)
     }
     if (code == EXIT_DONE && c->format != FORMAT_JSON)
         table_print(c, "servers",
-                    "zone=route|strategy=strategy|address=server|source/"
-                    "7=from|tls/8=TLS|state=state|since:time/5=since|"
-                    "rtt_ms:span=RTT|"
-                    "queries:n=queries|"
-                    "replies:n=replies|positive:n=positive|nodata:n=nodata|nxdomain:n=nxdomain|"
-                    "failures:n=failures|"
-                    "timeouts:n=timeouts|errors:n=errors|last_error=last "
-                    "error|without:list/6=asked without|loop/8=loop at",
+                    "zone=ROUTE|strategy/7|address=SERVER|source/6=FROM|tls/6=TLS|state|"
+                    "since:time/3|rtt_ms:span/3=RTT|queries:n/4|replies:n/5|positive:n/8|"
+                    "nodata:n/8|nxdomain:n/8|failures:n/7|timeouts:n/4|errors:n/4|last_error/1|"
+                    "without:list/5=ASKED WITHOUT|loop/2=LOOP AT",
                     list);
     json_decref(list);
     return ctl_show_reply(c, code, reply, NULL);

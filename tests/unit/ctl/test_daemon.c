@@ -7,7 +7,9 @@
 #include <fnmatch.h>
 #include <libgen.h>
 #include <pthread.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 #include "tests/unit/ctl/capture.h"
@@ -180,10 +182,10 @@ static const struct row {
     {"status --csv", nobody, NULL, EXIT_USAGE, ">>*status has no CSV*"},
     {"stats", "stats", NULL, 0, "GET /v1/stats *>queries 2\nanswers 2\n>"},
     {"upstreams", "upstreams", NULL, 0,
-     "GET /v1/upstreams *>route  strategy  server        state  since                  RTT  "
-     "queries "
-     "*last error  asked without\n"
-     ".      ordered   127.0.0.1:53  up     2026-11-22 09:00:00  12 ms        3 *-           EDNS "
+     "GET /v1/upstreams *>ROUTE  STRATEGY  SERVER        STATE  SINCE                  RTT  "
+     "QUERIES "
+     "*  ERRORS  ASKED WITHOUT\n"
+     ".      ordered   127.0.0.1:53  up     2026-11-22 09:00:00  12 ms        3 *  0  EDNS "
      "case\n>"},
     {"upstreams --json", "{\"routes\":[]}", NULL, 0, "GET *>{\n  \"routes\": \\[\\]\n}\n>"},
     {"upstreams", deaf, NULL, EXIT_NO_DAEMON, ">>*"},
@@ -270,6 +272,58 @@ static void check_row(void **state)
         fail_msg("%s\ninstead of %s", all, r->want);
 }
 
+/* How many columns the terminal has; 0: standard output is none. */
+static unsigned short columns;
+
+int ioctl(int fd, unsigned long what, ...)
+{
+    va_list args;
+    void *to;
+
+    va_start(args, what);
+    to = va_arg(args, void *);
+    va_end(args);
+    if (what != TIOCGWINSZ || columns == 0)
+        return (int)syscall(SYS_ioctl, fd, what, to);
+    *(struct winsize *)to = (struct winsize){.ws_col = columns};
+    return 0;
+}
+
+static const struct narrow {
+    const char *what;
+    unsigned short columns;
+    const char *heads;
+} narrow[] = {
+    {"half a screen", 40, "ROUTE  SERVER           STATE\n"},
+    {"a screen", 80, "ROUTE  SERVER           STATE  SINCE                QUERIES  LAST ERROR\n"},
+    {"a wide one", 120,
+     "ROUTE  SERVER           STATE  SINCE                QUERIES  REPLIES  TIMEOUTS   ERRORS  "
+     "LAST ERROR\n"},
+};
+
+/* The servers of a route, one of which fails. */
+static void fits_the_terminal(void **state)
+{
+    static const char servers[] =
+        "{\"routes\":[{\"zone\":\".\",\"strategy\":\"ordered\",\"servers\":[{\"address\":"
+        "\"192.0.2.53:5353\",\"state\":\"down\",\"since\":1795338000000,\"last_error\":"
+        "\"Connection refused\",\"queries\":1000000,\"replies\":1000000,\"positive\":1000000,"
+        "\"nodata\":1000000,\"nxdomain\":1000000,\"failures\":1000000,\"timeouts\":1000000,"
+        "\"errors\":1000000,\"without\":[\"EDNS\"]}]}]}";
+    const struct narrow *r = *state;
+    char *rest = out.text[0], *line;
+
+    columns = r->columns;
+    status = 200;
+    assert_int_equal(run("upstreams", servers), 0);
+    columns = 0;
+    snprintf(all, sizeof all, "%.*s", (int)strcspn(rest, "\n") + 1, rest);
+    if (fnmatch(r->heads, all, 0) != 0)
+        fail_msg("%s instead of %s", all, r->heads);
+    while ((line = strsep(&rest, "\n")) != NULL)
+        assert_in_range(strlen(line), 0, r->columns);
+}
+
 int main(void)
 {
     char file[] = __FILE__, answers[256];
@@ -279,5 +333,6 @@ int main(void)
     recorded = json_load_file(answers, 0, NULL);
     assert_non_null(recorded);
     ROWS(rows, check_row);
+    ROWS(narrow, fits_the_terminal);
     return RUN("daemon verbs");
 }
