@@ -80,7 +80,7 @@ enum { LISTS = 4 /* that are no reports */ };
     TABLE("place") "SELECT s.suffix AS suffix,net(c.name) AS net,count(*) AS clients,max(s.last) AS last" \
     " FROM client_suffix s JOIN client c ON c.id=s.id/16" \
     " WHERE s.suffix IN(SELECT id FROM wrong UNION ALL SELECT id FROM works)" \
-    " AND c.name<>'(other)' AND s.outcome<>(SELECT id FROM outcome WHERE word='update') GROUP BY 1,2;" \
+    " AND c.name<>'(other)' AND c.name NOT GLOB 'forgotten*' AND s.outcome<>(SELECT id FROM outcome WHERE word='update') GROUP BY 1,2;" \
     TABLE("instead") "SELECT net,name,max(p.clients) FROM place p JOIN works w ON w.id=p.suffix GROUP BY 1;" \
     "CREATE INDEX IF NOT EXISTS temp.instead_by_net ON instead(net);"
 #define RIGHT \

@@ -341,6 +341,22 @@ static void others(void **state)
     }
 }
 
+/* Nobody knows where a forgotten client is: it has no network, and no DHCP. */
+static void forgotten(void **state)
+{
+    (void)state;
+    assert_int_equal(capture_line(real,
+                                  "audit forget 10.6.0.4 --yes -o server.state-dir=%s -o "
+                                  "server.user=",
+                                  bench.root),
+                     0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(run("--csv", i == 0 ? "wrong-suffix" : "wrong-suffix --since 30d"), 0);
+        assert_has(out.text[0], "hq.lan,");
+        assert_null(strstr(out.text[0], "forgotten"));
+    }
+}
+
 int main(void)
 {
     int failed;
@@ -350,6 +366,7 @@ int main(void)
     TEST(forms);
     TEST(rows_for_others);
     TEST(others);
+    TEST(forgotten);
     setenv("TZ", "UTC", 1);
     start();
     assert_int_equal(capture_line(real,
