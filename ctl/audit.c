@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -531,6 +532,7 @@ static int run_events(struct ctl *c)
     long long after = 0, last = 0, limit;
     const char *select = json ? SQL_ECS " AS \"line[]\"" : LINE " AS line";
     const struct timespec step = {.tv_nsec = FOLLOW_NS};
+    struct pollfd to = {.fd = STDOUT_FILENO}; /* of which an error is told: nobody reads */
     sigset_t ends;
     struct audit a;
 
@@ -559,8 +561,8 @@ static int run_events(struct ctl *c)
     sigaddset(&ends, SIGTERM);
     sigprocmask(SIG_BLOCK, &ends, NULL);
     /* Until it is interrupted, in whatever it does; the database may come to be meanwhile. */
-    for (a.since_ms = 0;
-         follows && a.code == 0 && fflush(stdout) == 0 && sigtimedwait(&ends, NULL, &step) < 0;) {
+    for (a.since_ms = 0; follows && a.code == 0 && fflush(stdout) == 0 && poll(&to, 1, 0) <= 0 &&
+                         sigtimedwait(&ends, NULL, &step) < 0;) {
         a.absent = a.absent && open_audit(&a, NULL) != 0;
         if (!a.absent)
             print_lines(&a, select, &after);

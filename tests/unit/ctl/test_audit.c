@@ -268,6 +268,38 @@ static void follows(void **state)
     assert_null(strstr(out.text[0], "fabrikam"));
 }
 
+static void *read_and_go(void *fd)
+{
+    char text[4096];
+
+    assert_true(read(*(int *)fd, text, sizeof text) > 0);
+    close(*(int *)fd);
+    return NULL;
+}
+
+/* As `| head -1` does. */
+static void ends_when_nobody_reads(void **state)
+{
+    char dir[200];
+    char *argv[] = {"waymarkctl", "audit", "events", "-f", "--limit",
+                    "1",          "-o",    dir,      "-o", "server.user="};
+    int to[2], saved = dup(STDOUT_FILENO);
+    pthread_t reader;
+
+    snprintf(dir, sizeof dir, "server.state-dir=%s", bench.root);
+    fflush(stdout);
+    assert_int_equal(pipe(to), 0);
+    dup2(to[1], STDOUT_FILENO);
+    close(to[1]);
+    assert_int_equal(pthread_create(&reader, NULL, read_and_go, &to[0]), 0);
+    alarm(30); /* it ends the test */
+    assert_int_equal(cli_main(real, ARRAY_LEN(argv), argv), 0);
+    alarm(0);
+    pthread_join(reader, NULL);
+    dup2(saved, STDOUT_FILENO);
+    close(saved);
+}
+
 /* The pages of its events are nonsense: it says what to do. */
 static void damaged(void **state)
 {
@@ -328,6 +360,7 @@ int main(void)
     ROWS(lines, check_line);
     ROWS(queries, check_query);
     TEST(follows);
+    TEST(ends_when_nobody_reads);
     ROWS(changes, check_line);
     TEST(damaged);
     start();
