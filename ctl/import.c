@@ -162,7 +162,9 @@ static void add_host(struct policy *p, struct pool *pool, const struct import_te
         return;
     if (k == 0) {
         pool->place = p->n_pools;
-        strcpy(((struct policy_pool *)ctl_checked(policy_add(p, POLICY_POOL)))->name, pool->name);
+        to = ctl_checked(policy_add(p, POLICY_POOL));
+        strcpy(to->name, pool->name);
+        to->named_after = pool->rows->head->rule->pool[0] == '\0';
     }
     to = &p->pools[pool->place];
     to->hosts = ctl_checked(policy_list_add(to->hosts, to->n, sizeof *to->hosts));

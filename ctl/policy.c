@@ -205,7 +205,7 @@ static int run_approve(struct ctl *c)
  * with --host the pool, named after the first host's first label. */
 static int run_fill(struct ctl *c)
 {
-    struct policy_pool pool = {.name = ""};
+    struct policy_pool pool = {.named_after = true};
     union policy_object was;
     struct policy_rule r;
     struct policy_write w;

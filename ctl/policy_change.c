@@ -354,9 +354,6 @@ static int apply(struct policy_write *w)
         rc = policy_counts_read(w->change.txn, &now);
     if (rc != 0 && w->problems.all == 0)
         return policy_failed(w->c, "write the policy", rc);
-    if (rc == 0 && w->is_fill && first->kind == POLICY_POOL && first->state == CHANGE_MOVED)
-        rc = diags_tell(&w->problems, "pool %s is there with other hosts: use --pool %s",
-                        first->is.name, first->is.name);
     if (rc != 0)
         return rc == -ENOENT && !w->change.from ? EXIT_NOT_FOUND : EXIT_INVALID;
     /* A file may take away half of the suffixes before anybody is asked. */

@@ -555,6 +555,12 @@ static int apply_row(struct policy_change *all, struct change *c, struct diags *
         rc = put_record(all, c, !goes);
         c->state = goes ? CHANGE_GONE : rc > 0 ? (enum change_state)rc : CHANGE_SAME;
     }
+    if (c->kind == POLICY_POOL && c->state == CHANGE_MOVED && c->is.pool->named_after &&
+        !all->replace)
+        return diags_add(d, all->from ? all->from->file : NULL, 0, 0,
+                         "pool %s is there with other hosts: policy pool set changes it; to give "
+                         "these, make a pool of another name, for policy fill --pool or csv",
+                         c->is.name);
     if (rc == -ENOENT && c->kind == POLICY_APPROVED)
         diags_tell(d, "%s:%u is not listed as approved (hosts of pools always are)",
                    name_print(&a->target, text), (unsigned)a->port);

@@ -64,6 +64,7 @@ struct policy_pool {
     uint8_t pin_clients;  /* so many have a host before the next is given; 0: POLICY_PIN_CLIENTS */
     struct policy_host *hosts;
     size_t n;
+    bool named_after; /* its first host, by a tool: none that is there becomes other hosts by it */
 };
 struct policy_approved { struct name target; uint16_t port; };
 struct policy_rule {

@@ -155,7 +155,7 @@ static const struct row {
      "fill-kms:\n    suffixes: [z.z]\n    pool: kms", "pool kms new: b.c.d:1688 kms.c.d:1688; rule fill-kms"},
     {"fill z.z --host kms.c.d;fill z.z y.y --host kms.c.d", DONE,
      "pool  kms       same  kms.c.d:1688\nrule  fill-kms  more  y.y    any client", "suffixes: [y.y, z.z]"},
-    {"fill z.z --host kms.c.d;fill y.y --host kms.c.d:99", BAD, "pool kms is there with other hosts: use --pool kms"},
+    {"fill z.z --host kms.c.d;fill y.y --host kms.c.d:99", BAD, "pool kms is there with other hosts: policy pool set changes it"},
     {"network set n 10.0.0.0/8;fill z.z --pool p --network n", DONE, "rule  fill-p-n  new  z.z    clients in n, when missing", "fill-p-n:"},
     {"network set n 10.0.0.0/8;network set m 10.0.0.0/9;fill z.z --pool p --network n;rule set fill-p-n --network m;fill y.y --pool p --network n",
      BAD, "rule fill-p-n is there with another action, another pool or"},
@@ -222,7 +222,13 @@ static const struct row {
     {"network set n 10.0.0.0/8;network set m 10.1.0.0/16;rule set one --network n;import FILE --merge", BAD, "FILE:2: rule one is there with another", .text = "suffix,pool,rule,network\nz.z,p,one,m\n"},
     {"network set n 10.0.0.0/8;rule set one --network n --ttl 1h;import FILE --merge", DONE, "rule  one  changed  +1 -0 suffixes", "networks: [n]\n    pool: p\n    ttl: 1h\n", .text = "suffix,pool,rule,network\nz.z,p,one,n\n"},
     {"pool set p k.c.d --allow-public --choice pin --pin-clients 9;import FILE --merge", DONE, "pool  p       changed  p.c.d:1688", "  p:\n    hosts:\n      - p.c.d\n    allow-public: yes\n    choice: pin\n    pin-clients: 9\n",
-     .text = "_vlmcs._tcp.z.z. SRV 0 0 1688 p.c.d.\n"},
+     .text = "suffix,pool,host\nz.z,p,p.c.d\n"},
+    /* A name that nobody has chosen sends nobody else to another host. */
+    {"import FILE --merge", BAD, "FILE: pool p is there with other hosts: policy pool set changes it", .text = "srv-host=_vlmcs._tcp.z.z,p.c.d,1688\n"},
+    {"import FILE --merge", BAD, "FILE: pool p is there with other hosts", .text = "suffix,host\nz.z,p.c.d k.c.d\n"},
+    {"pool set p p.c.d;import FILE --merge", DONE, "rule  fill-p  new", "fill-p:", .text = "srv-host=_vlmcs._tcp.z.z,p.c.d,1688\n"},
+    {"import FILE --merge", DONE, "pool  p  changed  l.c.d:1688", "p:\n    - l.c.d", .text = HEAD "pools: {p: [l.c.d]}\n"},
+    {"import FILE --replace --yes", DONE, "pool  p       changed  p.c.d:1688", "p:\n    - p.c.d", .text = "srv-host=_vlmcs._tcp.z.z,p.c.d,1688\n"},
     {"import FILE --replace --yes;export --format zone", DONE,
      "_vlmcs._tcp. 300 IN SRV 0 0 1688 k.c.d.\n_vlmcs._tcp. 300 IN SRV 10 0 1 l.c.d.\n"
      "; *.x.y of rule a: a zone has no such line\n"
