@@ -37,21 +37,28 @@ enum { LISTENER, SERVER, SOURCE };
 static const char *const address_roles[] = {NULL, "is not the address of a server",
                                             "is not an address of this machine"};
 
-/* "10.0.0.0/8" is the zone of its reverse names; false: it is no prefix of whole labels. */
-static bool read_reverse(const char *text, struct name *zone)
+/* "10.0.0.0/8" is the zone of its reverse names. NULL, or what is wrong with it as a prefix; the zone
+ * has no length: it is none, since no address stands before the slash. */
+static const char *read_reverse(const char *text, struct name *zone)
 {
     char name[NAME_TEXT];
     struct prefix p;
     struct str s;
     unsigned unit, first, n;
+    const char *why;
 
-    if (strchr(text, '/') == NULL || prefix_parse(&p, text) != NULL)
-        return false;
+    zone->len = 0;
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(text, "/"), text);
+    if (strchr(text, '/') == NULL || prefix_parse(&p, name) != NULL)
+        return NULL;
+    if ((why = prefix_parse(&p, text)) != NULL)
+        return why;
     unit = prefix_is_v4(&p) ? 8 : 4;
     first = prefix_is_v4(&p) ? 12 : 0;
     n = (p.len - 8 * first) / unit;
     if (p.len % unit != 0)
-        return false;
+        return "is no zone: its length is no multiple of 8, or of 4 for IPv6; write the longer "
+               "prefixes that it consists of, each with a route";
     str_init(&s, name, sizeof name);
     while (n-- > 0)
         if (unit == 8)
@@ -59,7 +66,8 @@ static bool read_reverse(const char *text, struct name *zone)
         else
             str_addf(&s, "%x.", p.ip[n / 2] >> (n % 2 == 0 ? 4 : 0) & 15);
     str_addf(&s, "%s", unit == 8 ? "in-addr.arpa" : "ip6.arpa");
-    return name_parse(zone, name) == 0;
+    (void)name_parse(zone, name);
+    return NULL;
 }
 
 static int read_setting(struct form *form, const struct field *f, const struct yaml_node *node,
@@ -71,8 +79,8 @@ static int read_setting(struct form *form, const struct field *f, const struct y
     struct addr *a = to;
     const char *why = NULL;
 
-    if (!is_address && read_reverse(node->text, zone))
-        return 0;
+    if (!is_address && ((why = read_reverse(node->text, zone)) != NULL || zone->len > 0))
+        return why ? form_wrong(form, f, node, why) : 0;
     if ((is_address ? addr_parse(a, node->text, port) : name_parse(zone, node->text)) != 0)
         return form_wrong(form, f, node, NULL);
     if (is_address) {

@@ -326,6 +326,19 @@ static const struct row {
      "forward [{zone: 10.in-addr.arpa, servers: [\"10.0.0.1:53\"]" REST1
      ", {zone: 3.2.10.in-addr.arpa, servers: [\"10.0.0.1:53\"]" REST1
      ", {zone: 0.8.b.d.0.1.0.0.2.ip6.arpa, servers: [\"10.0.0.1:53\"]" REST},
+#define NO_ZONE                                                                                    \
+    " is no zone: its length is no multiple of 8, or of 4 for IPv6; write the longer prefixes "    \
+    "that it consists of, each with a route"
+    {"reverse zones that are none",
+     "forward:\n- {zone: 172.16.0.0/12, servers: [10.0.0.1]}\n- {zone: 192.168.1.0/25, servers: "
+     "[10.0.0.1]}\n- {zone: \"fe80::/10\", servers: [10.0.0.1]}\n- {zone: 10.0.0.1/8, servers: "
+     "[10.0.0.1]}\n- {zone: 10.0.0.0/33, servers: [10.0.0.1]}",
+     "t:2:10: forward.zone: \"172.16.0.0/12\"" NO_ZONE
+     "\nt:3:10: forward.zone: \"192.168.1.0/25\"" NO_ZONE
+     "\nt:4:10: forward.zone: \"fe80::/10\"" NO_ZONE
+     "\nt:5:10: forward.zone: \"10.0.0.1/8\" has bits behind its length; write the net's first "
+     "address\nt:6:10: forward.zone: \"10.0.0.0/33\" is not an address or a prefix like "
+     "10.0.0.0/8, 2001:db8::/32"},
     {"a zone of half an octet is the name that it is",
      "forward: [{zone: 0/25.2.0.192.in-addr.arpa, servers: [10.0.0.1]}]",
      "forward [{zone: 0/25.2.0.192.in-addr.arpa, servers: [\"10.0.0.1:53\"]" REST},
