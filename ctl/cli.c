@@ -168,12 +168,12 @@ static void offer(const struct offer *o, const char *word, size_t len, const cha
 }
 
 /* The words that a usage spells in small letters: "set NAME | add NAME". What is in capitals is for
- * the user to give. */
+ * the user to give; options are offered apart. */
 static void offer_usage(const struct offer *o, const char *text, const char *help)
 {
     for (size_t len; *text; text += len) {
-        len = strspn(text, "abcdefghijklmnopqrstuvwxyz");
-        if (strchr(" |]", text[len])) /* or the end */
+        len = strspn(text, "abcdefghijklmnopqrstuvwxyz-");
+        if (text[0] != '-' && strchr(" |]", text[len])) /* or the end */
             offer(o, text, len, help);
         len += strcspn(text + len, " |[");
         len += strspn(text + len, " |[]");
@@ -261,7 +261,7 @@ static int completion_run(struct ctl *c)
          "end\n"
          "complete -c waymarkctl -f -a '(__waymarkctl)'"},
     };
-    const struct ctl_option *option = NULL;
+    const struct ctl_option *option = NULL, *own;
     struct offer o = {.begun = c->argv[c->argc - 1]};
     char **words = c->argv + 1, meant[DIAG_MEANT];
     size_t shell = 0;
@@ -288,6 +288,10 @@ static int completion_run(struct ctl *c)
         else if ((option = find_option(c->tables, NULL, words[i], meant)) && option->value == NULL)
             option = NULL;
     }
+    EACH_VERB(c->tables, v) /* its option may take other words than that of another verb */
+    if (option && words_of(v, n, words) > 0 &&
+        (own = find_option(c->tables, v, option->name, meant)) != NULL)
+        option = own;
     return offer_next(c->tables, &o, n, words, option) ? EXIT_DONE : EXIT_NOT_FOUND;
 }
 

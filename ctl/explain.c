@@ -204,9 +204,8 @@ int explain_verb(struct ctl *c)
 
 const struct ctl_option explain_options[] = {
     {"--client", "IP", false, "the client that asks (default: this machine)"},
-    {"--verdict", "V", false,
-     "suppose that the real DNS says V (nxdomain, present, timeout, ...); no server is asked, and "
-     "no daemon is needed"},
+    {"--verdict", "nxdomain|nodata|present|unapproved|servfail|refused|timeout|other", false,
+     "suppose that the real DNS says this; no server is asked, and no daemon is needed"},
     {"--at", "SERIAL", false, "decide by the policy as it was at this serial"},
     {"--dnssec", NULL, false, "the client sets DO: it asks for DNSSEC records"},
     {"--search", "SUFFIX,...", false,
