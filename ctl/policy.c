@@ -330,8 +330,11 @@ static int edit(struct ctl *c, const char *file, struct policy *out)
         fflush(NULL);
         code = system(editor);
         if (code != 0)
-            return ctl_fail(EXIT_FAILED, "the editor ended with status %d: nothing is changed",
-                            code / 256);
+            return ctl_fail(EXIT_FAILED,
+                            WIFSIGNALED(code)
+                                ? "the editor was ended by signal %d: nothing is changed"
+                                : "the editor ended with status %d: nothing is changed",
+                            WIFSIGNALED(code) ? WTERMSIG(code) : WEXITSTATUS(code));
         code = policy_file_read(file, POLICY_WHOLE, out);
     } while (code == EXIT_INVALID && !ctl_option(c, "--yes") && isatty(STDIN_FILENO) &&
              ctl_ask(c, "Edit again?"));
@@ -386,7 +389,8 @@ static int run_edit(struct ctl *c)
                        : ctl_fail(EXIT_FAILED, "nothing is changed");
         policy_fini(&p);
     }
-    if (code != 0 && file_read(file, SIZE_MAX / 2, &typed, &len) == 0 && strcmp(typed, text) != 0)
+    if ((code != 0 || ctl_option(c, "--dry-run")) &&
+        file_read(file, SIZE_MAX / 2, &typed, &len) == 0 && strcmp(typed, text) != 0)
         ctl_note("your text is kept in %s", file);
     else
         unlink(file);

@@ -9,6 +9,7 @@
 
 #include <ctype.h>
 #include <err.h>
+#include <signal.h>
 #include <unistd.h>
 
 enum { LABEL = 10, TABS = 8, FIELD = 64 };
@@ -114,9 +115,16 @@ int ctl_invalid(const struct diags *d)
     return EXIT_INVALID;
 }
 
+static void interrupt(int number)
+{
+    (void)number; /* it ends the reading */
+}
+
 bool ctl_ask(const struct ctl *c, const char *question)
 {
+    struct sigaction once = {.sa_handler = interrupt}, was;
     char answer[16];
+    bool answered;
 
     if (ctl_option(c, "--yes"))
         return true;
@@ -124,9 +132,14 @@ bool ctl_ask(const struct ctl *c, const char *question)
         ctl_fail(EXIT_FAILED, "%s (there is no terminal to ask on: give --yes)", question);
         return false;
     }
+    sigaction(SIGINT, &once, &was); /* Ctrl-C is a no: whoever asks has perhaps to tidy up */
     put_clean(stderr, question, false);
     fputs(" [y/N] ", stderr);
-    return fgets(answer, sizeof answer, stdin) && rpmatch(answer) > 0;
+    answered = fgets(answer, sizeof answer, stdin) != NULL;
+    sigaction(SIGINT, &was, NULL);
+    if (!answered)
+        fputc('\n', stderr);
+    return answered && rpmatch(answer) > 0;
 }
 
 void ctl_progress(const void *ctl, size_t done, size_t all)

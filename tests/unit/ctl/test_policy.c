@@ -4,6 +4,7 @@
  * own: what they ask, what they say, and what they leave alone.
  */
 #include <glob.h>
+#include <poll.h>
 #include <pty.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -243,6 +244,9 @@ static const struct row {
      "rules:\n  two:\n    suffixes: [g.h]\n    pool: p\n    ttl: 1h", "rule one gone",
      HEAD "pools: {p: [k.c.d]}\nrules: {two: {suffixes: [g.h], pool: p, ttl: 1h}}\n"},
     {"edit", FAILED, "your text is kept in"},
+    {"edit --dry-run", DONE, "your text is kept in"},
+    {"edit --dry-run", DONE, "!is kept in", .visual = "true"},
+    {"edit", FAILED, "the editor was ended by signal 2: nothing is changed", .visual = "sh FILE", .text = "kill -INT $PPID\nkill -INT $$\n"},
     {"edit --dry-run", DONE, "--- policy\n+++ edited\n"},
     {"edit", DONE, "nothing is changed, serial 1", .visual = "true"},
     {"edit --yes", BAD, "pool p: has no host", .text = HEAD "pools: {p: []}\n"},
@@ -507,5 +511,46 @@ static void a_question_is_about_one_serial(void **state)
     scratch_remove(dir);
 }
 
+/* Ctrl-C at a question: what was typed stays, and is named. */
+static void an_interrupted_question_is_a_no(void **state)
+{
+    char said[4096] = "", at[SCRATCH + 32];
+    char *argv[] = {
+        "waymarkctl", "-o", at, "-o", "server.user=", "-c", "/dev/null", "policy", "edit", NULL};
+    struct pollfd one = {.events = POLLIN};
+    int status = 0;
+    pid_t pid;
+
+    scratch_make(dir);
+    assert_int_equal(chdir(dir), 0);
+    scratch_write("FILE", STORED);
+    assert_int_equal(tool("import FILE"), DONE);
+    setenv("TMPDIR", dir, 1);
+    setenv("VISUAL", "cp FILE", 1);
+    snprintf(at, sizeof at, "server.state-dir=%s/state", dir);
+    scratch_write("FILE", HEAD);
+    pid = forkpty(&one.fd, NULL, NULL, NULL);
+    if (pid == 0)
+        _exit(cli_main(real, 9, argv));
+    assert_true(pid > 0);
+    for (size_t n = 0; n < sizeof said - 1;) {
+        bool waits = poll(&one, 1, 100) == 0;
+        ssize_t got = waits ? 0 : read(one.fd, said + n, sizeof said - 1 - n);
+
+        if (!waits && got <= 0)
+            break;
+        said[n += (size_t)got] = '\0';
+        if (waits && strstr(said, "Apply this? [y/N] ") != NULL) /* perhaps once more */
+            assert_int_equal(write(one.fd, "\003", 1), 1);
+    }
+    waitpid(pid, &status, 0);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), FAILED);
+    assert_has(said, "nothing is changed");
+    assert_has(said, "your text is kept in");
+    close(one.fd);
+    scratch_remove(dir);
+}
+
 TESTS("policy", dup2(open("/dev/null", O_RDONLY), 0), ROWS(rows, check_line),
-      TEST(a_question_is_about_one_serial))
+      TEST(a_question_is_about_one_serial), TEST(an_interrupted_question_is_a_no))

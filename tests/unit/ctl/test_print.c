@@ -160,7 +160,7 @@ static void a_question_is_asked_on_a_terminal(void **state)
     close(ends[0]);
     close(ends[1]);
     assert_memory_equal(yes, ((bool[]){true, true, false, false, false}), sizeof yes);
-    assert_string_equal(out.text[1], "Go on?\\x1b [y/N]  [y/N]  [y/N]  [y/N]  [y/N] ");
+    assert_string_equal(out.text[1], "Go on?\\x1b [y/N]  [y/N]  [y/N]  [y/N]  [y/N] \n");
 }
 
 TESTS("print", setenv("TZ", "UTC", 1), ROWS(templates, check_template), ROWS(rows, check_row),
