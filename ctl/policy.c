@@ -114,6 +114,7 @@ static int make_object(struct policy_write *w, struct change *a, union policy_ob
 {
     const char *kind = policy_kind_names[a->kind], *name = a->is.name;
     struct policy_list *list = policy_members_of(a->kind, name), given = *list;
+    static const char *const takes[POLICY_KINDS] = {"PREFIX...", "HOST...", [POLICY_RULE] = "..."};
     bool is_rule = a->kind == POLICY_RULE;
     char meant[DIAG_MEANT];
     int rc, code = 0;
@@ -128,8 +129,9 @@ static int make_object(struct policy_write *w, struct change *a, union policy_ob
     if (rc != 0 && rc != -ENOENT)
         return policy_failed(w->c, "read the policy", rc);
     if (rc == -ENOENT && a->verb != CHANGE_SET)
-        return ctl_fail(EXIT_NOT_FOUND, "there is no %s %s%s (policy %s set makes one)", kind, name,
-                        policy_meant(NULL, w->change.txn, a->kind, name, meant), kind);
+        return ctl_fail(EXIT_NOT_FOUND, "there is no %s %s%s (policy %s set %s %s makes one)", kind,
+                        name, policy_meant(NULL, w->change.txn, a->kind, name, meant), kind, name,
+                        takes[a->kind]);
     if (a->verb == CHANGE_DROP)
         snprintf(w->question, sizeof w->question, "Take these out of %s %s?", kind, name);
     if (rc == -ENOENT && is_rule)

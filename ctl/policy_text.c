@@ -635,7 +635,8 @@ int policy_file_import(const struct ctl *c, const char *path, const struct polic
         return ctl_fail(rc == -ENOENT ? EXIT_NOT_FOUND : EXIT_FAILED, "cannot read %s: %s", path,
                         strerror(-rc));
     in.file = strcmp(path, "-") == 0 ? "(standard input)" : path;
-    if (!*f && (*f = policy_format_guess(path, in.text, pool)) != policy_formats)
+    if (!*f && ((*f = policy_format_guess(path, in.text, pool)) != policy_formats ||
+                !has_line(*f, in.text)))
         ctl_note("%s is read as %s (--format says otherwise)", in.file, (*f)->name);
     if (pool ? !(*f)->takes_pool : (*f)->needs_pool)
         code = ctl_misused("%s names %s", (*f)->name,
