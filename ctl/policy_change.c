@@ -147,8 +147,9 @@ bool policy_rule_has(const struct policy_rule *r, const char *network)
     return r->n_networks == 0 && strcmp(network, "any") == 0;
 }
 
-/* "fill from pool x, any client, when missing"; is_fill: from the clients on. */
-static void print_rule(FILE *f, const struct policy_rule *r, bool is_fill)
+/* "fill from pool x, any client, when missing", and what is no default or (a bit each) differs from
+ * before, the comment if it does; is_fill: from the clients on. */
+static void print_rule(FILE *f, const struct policy_rule *r, unsigned differs, bool is_fill)
 {
     bool any = policy_rule_has(r, "any");
     const char *before = "when ";
@@ -166,9 +167,9 @@ static void print_rule(FILE *f, const struct policy_rule *r, bool is_fill)
             fprintf(f, "%s%s", before, word_names[i]);
             before = " or ";
         }
-    for (const struct field *k = field_find(&policy_rule_map, "ttl"); k[1].key; k++) {
-        text = field_text_of(k, r); /* all that follows, but the comment */
-        if (policy_rule_says(r, k))
+    for (const struct field *k = field_find(&policy_rule_map, "ttl"); k->key; k++, differs >>= 1) {
+        text = field_text_of(k, r);
+        if ((differs & 1) != 0 || (k[1].key && policy_rule_says(r, k)))
             fprintf(f, ", %s %s", k->key, text);
         free(text);
     }
@@ -205,7 +206,7 @@ static char *row_text(const struct policy_write *w, const struct change *c, cons
     if (is_told && is_rule && c->verb != CHANGE_DROP &&
         !(adds && (*moved != '\0' || w->change.restores))) {
         fputs(ftell(f) > 0 ? "    " : "", f);
-        print_rule(f, c->is.rule, w->is_fill);
+        print_rule(f, c->is.rule, c->differs, w->is_fill);
     }
     ctl_close(f, &text);
     return text;

@@ -414,9 +414,11 @@ static int put_suffix(struct policy_change *all, const struct suffix *s, const c
 }
 
 /* Puts, as store_put(), or removes (STORE_REPLACED, -ENOENT, -errno), with what follows. */
-static int put_record(struct policy_change *all, const struct change *c, bool put)
+static int put_record(struct policy_change *all, struct change *c, bool put)
 {
-    const void *object = c->is.name;
+    bool is_rule = c->kind == POLICY_RULE && put; /* to remove it, its name is enough */
+    const struct field *first = field_find(&policy_rule_map, "ttl");
+    const char *object = c->is.name;
     uint8_t buffer[RECORD_MAX];
     struct store_bytes value;
     union policy_object was;
@@ -437,6 +439,9 @@ static int put_record(struct policy_change *all, const struct change *c, bool pu
         keep_run(all);
         value = was_there ? record_write(c->kind, &was, buffer) : (struct store_bytes){k.data, 0};
         keep(all, was_there, (struct store_bytes){k.data, k.len}, value);
+        for (const struct field *f = first; was_there && is_rule && f->key; f++)
+            if (memcmp(object + f->at, was.name + f->at, f->size) != 0)
+                c->differs |= 1u << (f - first);
         if (was_there)
             entries_set(all->txn, false, c->kind, &was);
         if (put)
@@ -593,7 +598,7 @@ int policy_change_apply(struct policy_change *all, struct diags *d)
     all->done = all->to_do = 0;
     for (struct change *c = all->list; c < all->list + all->n; c++) {
         c->state = CHANGE_SAME;
-        c->more = c->less = 0;
+        c->more = c->less = c->differs = 0;
         if (c->kind == POLICY_RULE && c->verb != CHANGE_REMOVE)
             all->to_do += c->is.rule->n_suffixes;
     }

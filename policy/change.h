@@ -40,6 +40,7 @@ struct change {
     /* Set by policy_change_apply(): */
     enum change_state state;
     size_t more, less; /* suffixes that came, and that went */
+    unsigned differs;  /* fields of a rule that was there, from its ttl on, a bit each */
 };
 
 struct policy_change {

@@ -188,7 +188,7 @@ static const struct field rule_rows[] = {
     {.key = "until", FIELD(policy_rule, until_ms, uint64_t), .kind = &time_kind,
      .fallback = "none"},
     {.key = "break-dnssec", YESNO(policy_rule, break_dnssec), .fallback = "no"},
-    {.key = "comment", .at = offsetof(struct policy_rule, comment), .kind = &comment_kind,
+    {.key = "comment", .at = offsetof(struct policy_rule, comment), .size = POLICY_COMMENT, .kind = &comment_kind,
      .flags = FIELD_EMPTY, .fallback = "\"\""},
     {0},
 };
