@@ -442,9 +442,12 @@ int policy_diff(struct ctl *c)
 {
     struct policy a = {.n_rules = 0}, b = a;
     struct policy_write w = {.c = c, .dry = true, .was = &a};
-    int code = policy_read(c, c->argv[0], &a, NULL), rc = 0;
+    uint64_t serial;
+    /* A file comes first: for the store root becomes another user, who may not read it. */
+    bool swap = c->argc > 1 && number_parse(&serial, c->argv[0], UINT64_MAX) == 0;
+    int code = policy_read(c, c->argv[swap], swap ? &b : &a, NULL), rc = 0;
 
-    code = code == 0 ? policy_read(c, c->argv[1], &b, NULL) : code;
+    code = code == 0 ? policy_read(c, c->argv[!swap], swap ? &a : &b, NULL) : code;
     code = code == 0 ? policy_open_temporary(c, &a, &w.store) : code;
     code = code == 0 ? begin(&w) : code;
     if (code == 0 && (rc = policy_change_make(&w.change, &b, POLICY_REPLACE)) != 0)

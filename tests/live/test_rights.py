@@ -169,6 +169,15 @@ def test_root_writes_and_the_files_stay_the_users(owned):
     assert {os.stat(f'{owned.state}/policy/{n}').st_uid for n in os.listdir(f'{owned.state}/policy')} == {uid}
 
 
+@pytest.mark.parametrize('order', [1, -1])
+def test_root_compares_with_a_file_of_its_own(owned, order):
+    os.mkdir(f'{owned.dir}/closed', 0o700)
+    shutil.chown(f'{owned.dir}/closed', 'root')
+    with open(f'{owned.dir}/closed/p', 'w') as f:
+        f.write(POLICY)
+    assert owned.ctl('policy', 'diff', *['1', f'{owned.dir}/closed/p'][::order]).out == 'no difference\n'
+
+
 def test_backup_of_root_goes_where_the_user_cannot(owned):
     os.mkdir(f'{owned.dir}/closed', 0o700)
     shutil.chown(f'{owned.dir}/closed', 'root')
