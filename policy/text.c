@@ -39,7 +39,8 @@ static int read_policy_value(struct form *form, const struct field *f, const str
          * option may: "+14d". Nobody means the milliseconds. */
         if (strcmp(text, "none") != 0)
             bad = (!option && strspn(text, "0123456789") != 4) ||
-                  time_parse(&ms, text, form->now_ms) != 0 || ms < 1000;
+                  time_parse(&ms, text, form->now_ms) != 0 || ms < 1000 ||
+                  ms >= 253402300800000; /* the year 10000, which no file could have */
         if (!bad)
             *(uint64_t *)to = ms - ms % 1000;
     } else {

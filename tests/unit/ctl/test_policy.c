@@ -80,6 +80,8 @@ static const struct row {
     {"rule set one --from 2027-01-31T18:00:00.500Z --until 2027-02-01T00:00:00Z", DONE,
      "from 2027-01-31T18:00:00Z, until 2027-02-01T00:00:00Z", "from: 2027-01-31T18:00:00Z\n    until: 2027-02-01T00:00:00Z"},
     {"rule set one --until +14d", DONE, "until 20", "until: 20"},
+    {"rule set one --until +9000y", BAD, "--until \"+9000y\" is not a time like"},
+    {"rule set one --until 9999-12-31T23:59:59Z", DONE, "until 9999-", "until: 9999-12-31T23:59:59Z"},
     {"rule set one --from none --until none", DONE, "same"},
     {"rule set one --until 1970-01-01T00:00:00.999Z", BAD, "--until \"1970-01-01T00:00:00.999Z\" is not a time like"},
     {"rule set one --break-dnssec yes", DONE, ", break-dnssec yes", "break-dnssec: yes"},
