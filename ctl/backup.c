@@ -55,7 +55,7 @@ static int copy_settings(const struct ctl *c, int folder, json_t *all)
         if (rc != 0)
             return ctl_fail(EXIT_FAILED, "cannot read %s: %s", f->path, strerror(-rc));
         to = ctl_text("%s/settings/%s", c->argv[0],
-                      f->drop_in ? strstr(f->path, "conf.d/") : "waymark.yaml");
+                      f->drop_in ? strrchr(f->path, '/') - strlen("conf.d") : "waymark.yaml");
         code = save_file(to, text, len);
         free(to);
         free(text);
@@ -143,12 +143,14 @@ int backup_run(struct ctl *c)
         {"audit", NULL, "[{audit.bytes:mib} MiB|there is none]"},
         {0},
     };
-    const char *dir = c->argv[0], *user = c->settings->server.user;
+    const char *dir = c->argv[0], *user = c->settings->server.user, *file = ctl_option(c, "-c");
     const struct passwd *pw = geteuid() == 0 && *user ? getpwnam(user) : NULL;
     int code, n = 0;
     DIR *folder;
     json_t *all;
 
+    if (file && strcmp(file, "-") == 0)
+        return ctl_misused("a backup needs the settings as a file, not on standard input");
     if ((mkdir(dir, 0750) != 0 && errno != EEXIST) || !(folder = opendir(dir)))
         return ctl_fail(EXIT_FAILED, "cannot make %s: %s", dir, strerror(errno));
     while (readdir(folder)) /* . and .. */
@@ -163,5 +165,9 @@ int backup_run(struct ctl *c)
     code = code == 0 ? copy_state(c, all) : code;
     if (code != 0 && n <= 2)
         ctl_note("%s is not whole: remove it", dir);
+    if (code == 0 && json_is_null(json_object_get(all, "policy")) &&
+        json_is_null(json_object_get(all, "audit")))
+        ctl_warn("%s has neither policy nor audit: is it the right server.state-dir?",
+                 c->settings->server.state_dir);
     return ctl_show_reply(c, code, all, rows);
 }

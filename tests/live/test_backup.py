@@ -80,6 +80,25 @@ def test_backup_before_the_first_start_has_what_there_is(waymark):
     assert os.listdir(f'{w.dir}/empty/state/policy') == ['data.mdb']
 
 
+def test_settings_below_a_folder_of_the_name_of_theirs(waymark):
+    w = waymark(start=False)
+    folder = f'{w.dir}/conf.d/etc'
+    os.makedirs(f'{folder}/conf.d')
+    shutil.copy(w.file, f'{folder}/waymark.yaml')
+    with open(f'{folder}/conf.d/more.yaml', 'w') as f:
+        f.write('kms: {mode: shadow}\n')
+    w.file = f'{folder}/waymark.yaml'
+    done = w.ctl('backup', f'{w.dir}/b')
+    assert 'has neither policy nor audit: is it the right server.state-dir?' in done.err
+    assert os.listdir(f'{w.dir}/b/settings/conf.d') == ['more.yaml']
+
+
+def test_settings_of_a_pipe_are_not_backed_up(waymark):
+    w = waymark(start=False)
+    done = subprocess.run([f'{BUILD}/waymarkctl', '-c', '-', 'backup', f'{w.dir}/b'], input='{}', capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and 'needs the settings as a file' in done.stderr and not os.path.exists(f'{w.dir}/b'), done
+
+
 def test_damaged_policy_is_not_backed_up(waymark):
     w = waymark(start=False)
     w.policy(POLICY)
