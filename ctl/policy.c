@@ -461,7 +461,7 @@ const struct ctl_verb ctl_policy_verbs[] = {
      "report what is probably not meant, in FILE or in the present policy (exit 7)"},
     {"policy", "test", 1, 1, "FILE",
      {OPTIONS({"--policy", "FILE", false, "try this policy instead of the present one"})},
-     policy_test, "run the tests: of FILE (exit 7 when one fails)"},
+     policy_test, "run the tests of FILE (exit 7 when one fails)"},
     {"policy", "log", 0, 0, "",
      {OPTIONS({"--since", "T", false, "show the changes since this time"},
               {"--rule", "NAME", false, "show the changes of this rule"})}, policy_log,

@@ -144,7 +144,7 @@ OPTION(
     "Questions that a client may ask by UDP in a second; 0 is without limit. A client is an IPv4 "
     "address or an IPv6 /56. Over TCP, and with a valid DNS cookie, there is no limit.")
 OPTION(limits, client_slip, NUMBER, (0, 10), "client-slip", "2", 0,
-       "Of the questions above it each so-many-th gets an empty answer with TC, so that an honest "
+       "Of the questions above it every Nth gets an empty answer with TC, so that an honest "
        "client comes by TCP; the others get none. 0: all get none.")
 OPTION(limits, client_large_rate, NUMBER, (0, 100000), "client-large-rate", "0", 0,
        "Answers that such a client may get in a second whose packets are more than one and a half "
