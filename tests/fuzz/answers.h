@@ -133,7 +133,8 @@ static inline struct real input_real(struct world *w, const struct fuzz_input *i
     if (w->q->passthrough)
         return (struct real){.image = wire, .len = out.len, .said.server = server};
     if (out.full || message_read_head(&m, wire, out.len) != 0 ||
-        reply_read(&m, wire, out.len, asked->edns.do_bit, image, sizeof image, &len, &facts) != 0)
+        reply_read(&m, wire, out.len, &(struct reply_wanted){.dnssec = asked->edns.do_bit}, image,
+                   sizeof image, &len, &facts) != 0)
         return real_of_failure(RCODE_UNUSABLE, &server, 1);
     return real_of_reply(&w->view, &w->q->key, image, len, &facts, &server, 1);
 }
