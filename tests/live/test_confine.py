@@ -122,9 +122,12 @@ def worker_threads(w):
     tasks = [int(t) for t in os.listdir(f'/proc/{w.daemon.pid}/task')]
     found = []
     for tid in tasks:
-        with open(f'/proc/{w.daemon.pid}/task/{tid}/syscall') as f:
-            if tid != w.daemon.pid and f.read().split()[0] in ('232', '281', '441'):
-                found.append(tid)
+        try:
+            with open(f'/proc/{w.daemon.pid}/task/{tid}/syscall') as f:
+                if tid != w.daemon.pid and f.read().split()[0] in ('232', '281', '441'):
+                    found.append(tid)
+        except FileNotFoundError:  # it has ended meanwhile
+            pass
     return found
 
 
