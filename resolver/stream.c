@@ -396,12 +396,18 @@ static void end_line(struct streams *home, struct line *line)
     home->n_lines--;
 }
 
-/* That one which was used longest ago, and on which nothing is asked, gives its connections up. */
-static void leave_idle(struct streams *home)
+/* A line without a connection goes, where one that is to be freed counts, too. Without such a line
+ * that one which was used longest ago, and on which nothing is asked, gives its connections up. */
+static void evict_line(struct streams *home)
 {
     struct line *line;
     struct stream *s;
 
+    TAILQ_FOREACH_REVERSE(line, &home->lines, line_list, entry)
+    if (line->n_streams == 0) {
+        end_line(home, line);
+        return;
+    }
     TAILQ_FOREACH_REVERSE(line, &home->lines, line_list, entry)
     {
         LIST_FOREACH(s, &line->streams, entry)
@@ -430,13 +436,8 @@ static struct line *find_line(struct streams *home, const struct io_target *to)
         TAILQ_INSERT_HEAD(&home->lines, line, entry);
         return line;
     }
-    TAILQ_FOREACH_REVERSE(line, &home->lines, line_list, entry)
-    if (line->n_streams == 0) /* nor one that is to be freed */
-        break;
-    if (home->n_lines >= LINES && line != NULL)
-        end_line(home, line);
-    else if (home->n_lines >= LINES)
-        leave_idle(home);
+    if (home->n_lines >= LINES)
+        evict_line(home);
     if (home->n_lines >= 2 * LINES || (line = malloc(sizeof *line)) == NULL)
         return NULL;
     *line = (struct line){.server = *to->server, .source = source, .life = QUESTIONS};
