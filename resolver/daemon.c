@@ -185,6 +185,7 @@ static void watch_machine(struct daemon *d)
     d->machine_fingerprint = fingerprint;
     if (!due)
         return;
+    cache_forgive(d->cache, clock_now().mono_ms); /* perhaps it failed for want of a way there */
     g = generation_new(d, s);
     if (g == NULL || (g->n_machine < 0 && d->newest->n_machine >= 0) ||
         machine_routes(g, "", &problems) == -ENOMEM) {

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 from process import HERE, PATIENCE, Process, wait_for
@@ -100,6 +101,18 @@ ADDRESSES = {
     'IPv4': ('10.99.0.1/24', '10.99.0.2', '10.99.0.0/24', 'route add local 10.99.0.0/24 dev lo'),
     'IPv6': ('2001:db8:99::1/64', '2001:db8:99::2', '2001:db8:99::/64', '-6 route add local 2001:db8:99::/64 dev lo'),
 }
+
+
+def test_what_failed_without_a_way_there_is_asked_again_when_there_is_one(machine):
+    """Though a failure is kept for five seconds. Packets that could not be sent are tries, which have an end at once."""
+    m = machine({'forward': [{'zone': '.', 'servers': ['10.99.0.7']}]})
+    m.start()
+    assert m.ask('www.example')[0] == 'SERVFAIL'
+    began = time.monotonic()
+    m.run('ip', 'addr', 'add', '10.99.0.7/24', 'dev', 'lo')
+    m.serve('10.99.0.7')
+    wait_for(lambda: m.ask('www.example')[0] == 'NOERROR', 'an answer')
+    assert time.monotonic() - began < 4
 
 
 @pytest.mark.parametrize('user', ['', 'nobody'], ids=['own user', 'nobody'])
