@@ -41,7 +41,7 @@ static inline void capture_end(void)
     }
 }
 
-/* Runs a command line of words by space. The exit code. */
+/* Runs a command line of words by space; _ is an empty one. The exit code. */
 static inline int PRINTF_LIKE(2, 3)
     capture_line(const struct ctl_verb *const *tables, const char *fmt, ...)
 {
@@ -53,7 +53,7 @@ static inline int PRINTF_LIKE(2, 3)
     vsnprintf(line, sizeof line, fmt, args);
     va_end(args);
     for (char *w = strtok_r(line, " ", &save); w; w = strtok_r(NULL, " ", &save))
-        argv[argc++] = w;
+        argv[argc++] = strcmp(w, "_") == 0 ? "" : w;
     capture_begin();
     code = cli_main(tables, argc, argv);
     capture_end();

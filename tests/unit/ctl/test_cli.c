@@ -134,7 +134,7 @@ static void many_options_and_many_problems(void **state)
     }
 }
 
-/* --- what shells offer: for a line that ends at the cursor, _ stands for the empty word there */
+/* --- what shells offer: for a line that ends at the cursor, perhaps with an empty word there */
 
 #define COMMON " -c -o --json --csv --wide --help -h --version"
 
@@ -196,20 +196,12 @@ static const struct offered {
 static void check_completion(void **state)
 {
     const struct offered *r = *state;
-    char line[128], got[256] = "";
+    char got[256], *save;
 
-    snprintf(line, sizeof line, "%s", r->line);
     for (const char *shell = "bash\0zsh\0fish\0"; *shell; shell += strlen(shell) + 1) {
-        char *argv[32] = {"waymarkctl", "completion", (char *)shell, "--"}, *save = NULL;
-        int argc = 4;
-
-        snprintf(line, sizeof line, "%s", r->line);
-        for (char *w = strtok_r(line, " ", &save); w; w = strtok_r(NULL, " ", &save))
-            argv[argc++] = strcmp(w, "_") == 0 ? "" : w;
-        capture_begin();
-        assert_int_equal(cli_main(r->real ? real : offered, argc, argv),
-                         r->offers ? EXIT_DONE : EXIT_NOT_FOUND);
-        capture_end();
+        assert_int_equal(
+            capture_line(r->real ? real : offered, "completion %s -- %s", shell, r->line),
+            r->offers ? EXIT_DONE : EXIT_NOT_FOUND);
         assert_string_equal(out.text[1], "");
         *got = '\0';
         for (char *w = strtok_r(out.text[0], "\n", &save); w; w = strtok_r(NULL, "\n", &save)) {
