@@ -485,7 +485,7 @@ static const char forget_part[] = FORGET(
 int audit_writer_forget(struct audit_writer *w, struct now now, const char *name, uint64_t since_ms,
                         uint64_t until_ms, const char *by, uint64_t *records, bool *wiped)
 {
-    long long left[3] = {1}, busy = 1; /* busy, and two numbers of pages */
+    long long busy[3] = {1}; /* is it? and two numbers of pages */
     const bool all = since_ms == 0 && until_ms == 0;
     json_t *rows = json_array();
     json_int_t n = 0, has_row = 0;
@@ -509,12 +509,11 @@ int audit_writer_forget(struct audit_writer *w, struct now now, const char *name
     add_record(w, AUDIT_FORGET, now, 0, 0, text);
     rc = end_transaction(w);
     /* Nor shall the file or its log keep it, which they do while somebody reads. */
-    for (int i = 0; rc == 0 && busy != 0 && i < 60; i++) {
+    for (int i = 0; rc == 0 && busy[0] != 0 && i < 60; i++) {
         poll(NULL, 0, i > 0 ? 100 : 0);
-        (void)audit_sql(w->store, left, "PRAGMA wal_checkpoint(TRUNCATE)");
-        busy = left[0];
+        (void)audit_sql(w->store, busy, "PRAGMA wal_checkpoint(TRUNCATE)");
     }
-    *wiped = busy == 0;
+    *wiped = busy[0] == 0;
     return rc;
 }
 

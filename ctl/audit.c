@@ -846,8 +846,7 @@ static int run_change(struct ctl *c)
         ctl_note("What audit.outputs, backups and logs have got of it is not changed by this.");
     if (a.code == 0 && !wiped)
         ctl_warn("somebody reads %s: until that has ended and waymarkd was restarted, the file may "
-                 "have the "
-                 "address in what it does not use any more",
+                 "have the address in what it does not use any more",
                  a.path);
     if (w)
         audit_writer_close(w, c->now);

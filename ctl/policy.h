@@ -27,7 +27,8 @@ int policy_read(struct ctl *, const char *word, struct policy *out, uint64_t *se
 int policy_failed(struct ctl *, const char *what, int err);
 
 /* What the list of the change borrows is in its arena, or stays until the end. With problems
- * nothing is done. The question is asked before it is done ("": nothing goes). is_fill: a rule is told by its clients. */
+ * nothing is done. The question is asked before it is done ("": nothing goes). is_fill: a rule is
+ * told by its clients. */
 struct policy_write {
     struct ctl *c;
     struct store *store;

@@ -27,9 +27,7 @@ enum { BIG = 1 };                                      /* flag of a node */
 enum { INTEGER_KEYS = 8 };                             /* flag of a tree */
 enum { FREE_PAGES, STORED, TREES };
 enum { METAS = 2, DATA_VERSION = 1, DEPTH_MAX = 32, KEY_MAX = 511 };
-enum {
-    UNWRITTEN = 1 << 20
-}; /* pages that a transaction has taken and given back may lack so many */
+enum { UNWRITTEN = 1 << 20 }; /* so many pages, taken and given back, the file may lack */
 static const uint32_t magic = 0xBEEFC0DE;
 static const uint64_t none = UINT64_MAX; /* an empty tree has no root */
 

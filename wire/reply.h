@@ -125,7 +125,8 @@ struct reply_wanted {
 };
 
 /* Reads the records of a reply and writes its image. m: what message_read_head() made of the
- * same octets, with DNS_AD in m->flags if the server is believed; it gets EDNS and the rcode. The answered RRset gets the smallest of its TTLs (RFC 2181 5.2).
+ * same octets, with DNS_AD in m->flags if the server is believed; it gets EDNS and the rcode. The
+ * answered RRset gets the smallest of its TTLs (RFC 2181 5.2).
  * 0; -EBADMSG: no well-formed reply, or TC; -ELOOP: its CNAMEs lead nowhere; -ENOSPC: out is too
  * small, or its names take more than a message when they are written anew.
  * Header bits in the image: QR, RA=1, RD=1, AA=0, AD as sent, rcode (four bits). */

@@ -67,9 +67,9 @@ static bool is_answer(const struct message *m)
     return m->rcode == RCODE_NOERROR || m->rcode == RCODE_NXDOMAIN;
 }
 
-/* From QNAME on, but not beyond a link that leads away; what lies at the end is counted. Of several CNAMEs at one name, which RFC
- * 2181 10.1 forbids, the first counts and the others go. A question for CNAME, ANY or RRSIG
- * is answered at QNAME. */
+/* From QNAME on, but not beyond a link that leads away; what lies at the end is counted. Of several
+ * CNAMEs at one name, which RFC 2181 10.1 forbids, the first counts and the others go. A question
+ * for CNAME, ANY or RRSIG is answered at QNAME. */
 static int follow_chain(struct reader *r)
 {
     uint16_t qtype = r->m->qtype;
