@@ -27,7 +27,8 @@
  * it gives up. So one that is silent, or has the address of the client, is asked for a name that only
  * we can answer: it is not asked for that domain while the answer is ours, nor for another before it
  * has answered for that. One worker asks, and the others, to which the question has come as well, wait
- * with it (special.c): a loop of two costs four packets, with however many workers.
+ * with it (special.c): a loop of two, each with an address of its own, costs four packets, with
+ * however many workers; on one loopback address, where the client says nothing, a few more.
  *
  * A server that is down is probed with `. NS` every PROBE_MS, so that it counts as up within
  * 5 s of its recovery, whatever its clients ask; not one that no question needed for a minute.
