@@ -226,7 +226,7 @@ enum answer answer_query(const struct view *v, struct query *q, const struct rea
     becomes_nodata = q->kms_name && r->said.rcode == RCODE_NXDOMAIN && !r->said.has_cname &&
                      kms_would_fill(v, q, r->said.has_rrsig && q->message.edns.do_bit, now);
     rcode = becomes_nodata ? RCODE_NOERROR : r->said.rcode;
-    if (r->image == NULL)
+    if (r->image == NULL && rcode != RCODE_YXDOMAIN) /* which says why no answer can be: RFC 6672 */
         rcode = is_refused ? RCODE_REFUSED : RCODE_SERVFAIL;
     ede = rcode == RCODE_SERVFAIL && q->route == NULL ? EDE_NO_REACHABLE : real_ede(r);
     /* A KMS host looks for where to publish; not of one whose address a pool gives. */

@@ -23,7 +23,7 @@ enum { OPCODE_QUERY = 0, OPCODE_UPDATE = 5 };
 
 enum {
     RCODE_NOERROR = 0, RCODE_FORMERR = 1, RCODE_SERVFAIL = 2, RCODE_NXDOMAIN = 3,
-    RCODE_NOTIMP = 4, RCODE_REFUSED = 5, RCODE_BADVERS = 16,
+    RCODE_NOTIMP = 4, RCODE_REFUSED = 5, RCODE_YXDOMAIN = 6, RCODE_BADVERS = 16,
     RCODE_BADCOOKIE = 23,
     /* Our own, never sent: what came cannot be used (a referral, a loop of CNAMEs, a
      * chain that cannot be followed, a reply that does not parse); nothing came. */
