@@ -6,6 +6,7 @@
 #include <glob.h>
 #include <poll.h>
 #include <pty.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -448,6 +449,7 @@ static void check_line(void **state)
     assert_int_equal(chdir(dir), 0);
     assert_int_equal(mkdir("tmp", 0700), 0);
     setenv("TMPDIR", strcat(strcpy(lines, dir), "/tmp"), 1);
+    signal(SIGINT, SIG_DFL); /* as a terminal has it; `make check &` of a script does not */
     setenv("EDITOR", "cp FILE", 1); /* over the text that is edited */
     setenv("VISUAL", row->visual != NULL ? row->visual : "", 1);
     scratch_write("FILE", STORED);
