@@ -81,6 +81,13 @@ static void read_srv_set(const struct view *v, struct query *q)
     }
 }
 
+bool real_is_stale(const struct view *v, const struct cache_key *key, const struct cache_facts *f,
+                   struct now now)
+{
+    return (key->bits & CACHE_FAILURE) == 0 && f->expires_ms != 0 && f->expires_ms <= now.mono_ms &&
+           now.mono_ms - f->expires_ms < v->settings->cache.serve_stale_ms;
+}
+
 /* What is kept under the key, into r: fresh, or expired as far as serve-stale still allows. */
 static enum cache_result read_kept(const struct view *v, const struct cache_key *key,
                                    struct now now, uint8_t *image, size_t size, struct real *r)
@@ -90,10 +97,7 @@ static enum cache_result read_kept(const struct view *v, const struct cache_key 
 
     *r = (struct real){.image = image, .cached = true};
     found = cache_get(v->cache, key, now.mono_ms, image, size, &r->len, &r->said);
-    /* Never a failure, nor what was over when it came (expires_ms 0). */
-    if (found == CACHE_EXPIRED &&
-        ((key->bits & CACHE_FAILURE) != 0 || f->expires_ms == 0 ||
-         now.mono_ms - f->expires_ms >= v->settings->cache.serve_stale_ms))
+    if (found == CACHE_EXPIRED && !real_is_stale(v, key, f, now))
         found = CACHE_MISS;
     r->stale = found == CACHE_EXPIRED;
     r->left_ms = found == CACHE_HIT ? f->expires_ms - now.mono_ms : 0;

@@ -370,9 +370,9 @@ static bool add_cached(void *context, const struct cache_key *key, const struct 
                                                 [VERDICT_NXDOMAIN] = "nxdomain"};
     const struct cached *c = context;
     const struct settings *s = c->settings;
+    const struct view view = {.settings = s};
     bool failed = (key->bits & CACHE_FAILURE) != 0 || kinds[f->verdict] == NULL;
     bool expired = f->expires_ms <= c->now.mono_ms;
-    uint64_t over_ms = expired ? c->now.mono_ms - f->expires_ms : 0;
     char name[NAME_TEXT], type[TYPE_TEXT], rcode[TYPE_TEXT], server[ADDR_TEXT], zone[NAME_TEXT];
     const char *route = NULL;
 
@@ -387,10 +387,9 @@ static bool add_cached(void *context, const struct cache_key *key, const struct 
                   failed ? "failure" : kinds[f->verdict], "ttl_s",
                   (json_int_t)(expired ? 0 : (f->expires_ms - c->now.mono_ms) / 1000), "age_s",
                   (json_int_t)((c->now.mono_ms - f->stored_ms) / 1000), "expired", expired, "stale",
-                  expired && !failed && f->expires_ms != 0 && over_ms < s->cache.serve_stale_ms,
-                  "dnssec", (key->bits & CACHE_DO) != 0, "cd", (key->bits & CACHE_CD) != 0,
-                  "records", explain_records(image, len, SECTION_ANSWER, SECTION_ADDITIONAL),
-                  "server",
+                  real_is_stale(&view, key, f, c->now), "dnssec", (key->bits & CACHE_DO) != 0, "cd",
+                  (key->bits & CACHE_CD) != 0, "records",
+                  explain_records(image, len, SECTION_ANSWER, SECTION_ADDITIONAL), "server",
                   addr_is(&f->server, ADDR_ANY) ? NULL : addr_print_port(&f->server, server),
                   "route", route));
     return true;
