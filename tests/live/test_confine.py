@@ -211,10 +211,10 @@ class Watched:
         self.w = w
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.settimeout(PATIENCE)
-        self.path = f'{w.dir}/systemd'
-        self.socket.bind(self.path)
+        name = f'waymark-{os.getpid()}-{w.port}'
+        self.socket.bind('\0' + name)  # in no file system, as containers have it
         environment = w.environment
-        w.environment = lambda **_: environment(NOTIFY_SOCKET=self.path, WATCHDOG_USEC='10000000')
+        w.environment = lambda **_: environment(NOTIFY_SOCKET='@' + name, WATCHDOG_USEC='10000000')
         w.start(ready=False)
         self.wait_for(b'READY=1')
 

@@ -60,6 +60,11 @@ def test_port_in_use_is_said_with_the_remedy(waymark, kind):
     assert f'127.0.0.1:{w.port}' in said and 'the port is in use' in said and 'set server.listen' in said, said
 
 
+def test_address_of_no_interface_is_said_with_the_remedy(waymark):
+    w = waymark({'server': {'listen': ['192.0.2.1:5300']}}, upstream=9, start=False)
+    assert '192.0.2.1:5300 (UDP): cannot be bound: no interface of this machine has that address' in refused(w, code=1)
+
+
 def test_second_daemon_does_not_share_the_port_in_silence(nsd, waymark):
     first = waymark(upstream=nsd.port)
     second = waymark({'server': {'listen': [f'127.0.0.1:{first.port}']}}, upstream=nsd.port, start=False)

@@ -118,6 +118,7 @@ static const struct line {
 /* The same, behind all that reads: they change the audit. */
 static const struct line changes[] = {
     {"how many, for people", "prune --before 2001-01-01 --yes", 0, "0 records removed\n"},
+    {"not without a time", "prune --yes", EXIT_USAGE, "audit prune needs --before T"},
     {"and for programs", "prune --before 2001-01-01 --yes --json", 0, "{\n  \"records\": 0\n}\n"},
     {"one of them", "forget 10.20.4.7 --yes", 0, "1 record is now those of nobody\n"},
     {"two", "forget 10.0.0.1 --yes --json", 0, "{\n  \"records\": 2\n}\n"},
