@@ -41,8 +41,14 @@ static void fit(void **state)
 static void columns_and_places_of_words(void **state)
 {
     static const char *const list[] = {"a", "ab", NULL};
+    uint32_t code;
 
     assert_int_equal(str_width("f\xc3\xbcr \xf0\x9f\x98\x80"), 5);
+    assert_int_equal(str_utf8((const unsigned char *)"\x7f", &code), 1);
+    assert_int_equal(code, 0x7f);
+    assert_int_equal(str_utf8((const unsigned char *)"\x80", &code), 0);
+    assert_int_equal(str_utf8((const unsigned char *)"\xc2\x80", &code), 2);
+    assert_int_equal(code, 0x80);
     assert_int_equal(str_index(list, "ab"), 1);
     assert_int_equal(str_index(list, "abc"), -1);
 }
