@@ -137,6 +137,8 @@ static const struct script {
      "? group_concat(address||suffix,' ') FROM events WHERE sequence IN(3,4,6)"
      " => 10.0.0.3c.example 10.0.0.4d.example 10.0.0.5c.example;"
      "limit clients 4; q 10.0.0.5 c.example; ? max(address) FROM clients => 10.0.0.5"},
+    {"the clients of a suffix are counted on after a restart",
+     Q1 "a.example; q 10.0.0.2 a.example; restart;" Q1 "a.example; q 10.0.0.3 a.example; ? clients FROM suffixes => 3"},
     {"a link-local client has no interface, with a row of its own or without",
      "q fe80::1%1 a.example; ? address FROM clients => fe80::1;"
      "limit clients 1; q fe80::2%1 a.example; ? group_concat(address) FROM events => fe80::1,fe80::2"},
@@ -824,5 +826,23 @@ static void chain_is_whole_while_it_is_cut(void **state)
     bench_end(&b);
 }
 
+/* More of them than the writer has room for, before any is stored. */
+static void control_records_without_end(void **state)
+{
+    const int many = (32 << 20) / 200;
+    char text[200];
+    struct bench b;
+
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    bench_start(&b);
+    for (int i = 0; i < many; i++)
+        audit_writer_control(b.w, AUDIT_SETTINGS, b.now, text);
+    audit_writer_step(b.w, b.now, true);
+    assert_in_range(atoi(bench_query(&b, "SELECT count(*) FROM event")), many / 2, many - 1);
+    bench_end(&b);
+}
+
 TESTS("audit scripts", ROWS(scripts, check_script), TEST(killed_100_times),
-      TEST(query_without_end_is_ended), TEST(chain_is_whole_while_it_is_cut))
+      TEST(control_records_without_end), TEST(query_without_end_is_ended),
+      TEST(chain_is_whole_while_it_is_cut))

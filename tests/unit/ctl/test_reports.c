@@ -123,6 +123,7 @@ static void lists(void **state)
 static void forms(void **state)
 {
     json_t *reply, *host;
+    int n = 0;
 
     (void)state;
     assert_int_equal(run("", "stuck"), 0);
@@ -150,6 +151,12 @@ static void forms(void **state)
     assert_has(out.text[0], "ASKED BY");
     assert_has(out.text[0], "10.4.0.3");
     assert_null(strstr(out.text[0], "kms01"));
+    assert_int_equal(
+        capture_line(real, "audit events -o server.state-dir=%s -o server.user= --csv", bench.root),
+        0);
+    for (const char *p = out.text[0]; (p = strchr(p, '\n')) != NULL; p++)
+        n++;
+    assert_true(n > 100); /* not the last ten, with which -f begins */
     assert_int_equal(run("--html", "--csv"), EXIT_USAGE);
     assert_int_equal(run("", "stuck --limit 1"), 0);
     assert_null(strstr(strstr(out.text[0], "10.1.0."), "\n10.1.0."));

@@ -180,6 +180,8 @@ static const struct row {
     {"no user", "server: {user: -x}", "t:1:16: server.user: \"-x\" is not the name of a user"},
     {"relative path", "server: {state-dir: state}",
      "t:1:21: server.state-dir: \"state\" must be an absolute path: begin it with /"},
+    {"control character in double quotes", "server: {state-dir: \"/a\\x7f\"}",
+     "t:1:21: server.state-dir: \"/a \" must not have control characters"},
     {"socket path too long", "control: {socket: /" FORTY FORTY FORTY "}",
      "t:1:19: control.socket: \"/" FORTY FORTY FORTY "\" has more than 107 characters"},
     {"no listen address", "server: {listen: []}",

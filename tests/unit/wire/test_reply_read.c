@@ -412,6 +412,25 @@ static void check_rotates_large(void **state)
     }
 }
 
+/* The addresses of the first 64 names come along. */
+static void check_named(void **state)
+{
+    static char text[20000], got[20000];
+    size_t at = 0;
+    int n = 0;
+
+    for (int i = 0; i < 140; i++)
+        at += (size_t)sprintf(text + at,
+                              i < 70 ? "an example. SRV 0 0 1 n%02d.example.\n"
+                                     : "ar n%02d.example. A 10.0.0.1\n",
+                              i % 70);
+    wire_to_text(image, read_text("example. SRV", text), got, sizeof got);
+    for (const char *p = got; (p = strstr(p, "ar n")) != NULL; p++)
+        n++;
+    assert_int_equal(n, 64);
+    assert_null(strstr(got, "ar n64."));
+}
+
 /* Where a name lies that no pointer reaches any more: before, at and behind 0x4000. */
 static void check_pointer_reach(void **state)
 {
@@ -510,5 +529,5 @@ static void check_filter(void **state)
 }
 
 TESTS("reply_read", TEST(check_srv), ROWS(filter_rows, check_filter), TEST(check_ages),
-      TEST(check_apart), TEST(check_rotates_large), TEST(check_pointer_reach),
+      TEST(check_apart), TEST(check_rotates_large), TEST(check_named), TEST(check_pointer_reach),
       ROWS(rows, check_row), ROWS(raw_rows, check_raw))
