@@ -152,6 +152,13 @@ def test_a_broken_world_has_its_finding(world, kms, more, words, check, subject,
     assert any(l.startswith(f'  {said["findings"][0]["article"]}: ') for l in lines)
 
 
+def test_more_hosts_than_are_looked_at(world):
+    suffixes = [f's{n}.example' for n in range(4)]
+    w = world({(V + s, 'SRV'): [f'60 SRV 0 0 1688 h{i}.{s}.' for i in range(20)] for s in suffixes})
+    w.doctor(*(word for s in suffixes for word in ('--suffix', s)), ok=7)
+    assert [f['subject'] for f in w.check['D5']['findings']] == [f'h{i % 20}.s{i // 20}.example:1688' for i in range(63)]
+
+
 def test_port_1688_is_refused(world):
     port = free_port()
     w = world({(V + 'contoso.com', 'SRV'): []}, policy=POLICY % (port, 'fabrikam.local'))  # a host that is down need not publish

@@ -37,6 +37,10 @@ def test_daemon_without_policy_sees_the_first_one(nsd, waymark):
     out = w.ctl('policy', 'fill', 'fabrikam.local', '--host', 'kms01.contoso.com')
     assert 'in use by waymarkd' in out.out + out.err
     assert w.find('fabrikam.local') == ['kms01.contoso.com.:1688']
+    os.mkdir(elsewhere := f'{w.dir}/elsewhere')
+    for n in (1, 2):
+        out = w.ctl('policy', 'fill', f's{n}.example', '--host', 'kms01.contoso.com', '-o', f'server.state-dir={elsewhere}')
+    assert 'serial 2, ' in out.out and 'but waymarkd uses another policy' in out.out
 
 
 def test_each_change_is_seen_by_the_next_question(nsd, waymark):
