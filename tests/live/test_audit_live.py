@@ -4,6 +4,7 @@ import os
 import re
 import socket
 import sqlite3
+import time
 
 import ask
 import dns.message
@@ -119,6 +120,16 @@ def on_small_disk(w, namespace, size):
     w.start()
     user = [] if os.geteuid() == 0 else ['-U', '--preserve-credentials']
     return {'before': ['nsenter', '-t', str(w.daemon.pid), *user, '-m']}, f'/proc/{w.daemon.pid}/root{w.state}'
+
+
+def test_each_policy_is_recorded_once(nsd, waymark):
+    w = waymark({'audit': {'commit-interval': '200ms'}}, upstream=nsd.port, policy=POLICY)
+    kept = lambda: re.findall('policy serial ([0-9]+)', w.ctl('audit', 'events', '--csv').out)
+    wait_for(lambda: kept() == ['1'], 'the record of the first policy')
+    w.ctl('policy', 'fill', 'new.example', '--host', 'kms01.contoso.com')
+    wait_for(lambda: sorted(kept()) == ['1', '2'], 'the record of the change')
+    time.sleep(2.5)  # it is looked at each second
+    assert len(kept()) == 2, kept()
 
 
 def test_import_on_a_full_disk_fails_and_changes_nothing(nsd, waymark, namespace):

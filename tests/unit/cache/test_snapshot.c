@@ -87,6 +87,11 @@ static size_t image_of(const struct answer *a, const struct cache_key *k, uint8_
         }
     else
         image_soa(&w, SECTION_AUTHORITY, (size_t)DNS_HEADER + 1 + k->name->data[0], a->ttl);
+    if (a->verdict == VERDICT_PRESENT && (a->bits & CACHE_DO) != 0) {
+        image_record(&w, SECTION_ANSWER, DNS_HEADER, TYPE_RRSIG, a->ttl, 18 + 1 + 4);
+        writer_u16(&w, TYPE_A);
+        writer_bytes(&w, (uint8_t[16 + 1 + 4]){8, 2}, 16 + 1 + 4);
+    }
     out[2] |= DNS_RD >> 8; /* as the reader of replies leaves it */
     return w.len;
 }

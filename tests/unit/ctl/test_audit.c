@@ -118,6 +118,7 @@ static const struct line {
 /* The same, behind all that reads: they change the audit. */
 static const struct line changes[] = {
     {"how many, for people", "prune --before 2001-01-01 --yes", 0, "0 records removed\n"},
+    {"nobody was forgotten", "prune --before 2001-01-01 --yes", 0, "!What audit.outputs"},
     {"not without a time", "prune --yes", EXIT_USAGE, "audit prune needs --before T"},
     {"and for programs", "prune --before 2001-01-01 --yes --json", 0, "{\n  \"records\": 0\n}\n"},
     {"one of them", "forget 10.20.4.7 --yes", 0, "1 record is now those of nobody\n"},
@@ -171,10 +172,12 @@ static int run(const char *words)
 static void check_line(void **state)
 {
     const struct line *l = *state;
+    bool not_said = l->has != NULL && l->has[0] == '!';
     int code = run(l->words);
 
-    if (code != l->code || (l->has != NULL && strstr(out.text[0], l->has) == NULL &&
-                            strstr(out.text[1], l->has) == NULL))
+    if (code != l->code ||
+        (l->has != NULL && (strstr(out.text[0], l->has + not_said) == NULL &&
+                            strstr(out.text[1], l->has + not_said) == NULL) != not_said))
         fail_msg("code %d: %s%s", code, out.text[0], out.text[1]);
 }
 

@@ -345,6 +345,9 @@ static const struct row {
     {"rule set one --action filter;test FILE", DONE, "1 tests passed", .text = ASKS("verdict: present, expect: passed")},
     {"test FILE --policy FILE", FOUND, "missing", .text = ASKS("expect: filled")},
     {"test FILE", BAD, "has no section tests:"},
+    {"show networks", DONE, "NETWORK"},
+    {"pool set two k.c.d:1689;log --rule two", DONE, "!pool two"},
+    {"rule set two --comment x;log --rule two", DONE, "rule two"},
     {"show rules six", NONE, "there is no rule six\n"},
     {"show rules tow", NONE, "there is no rule tow; did you mean two?"},
     {"show suffixes tow", NONE, "there is no rule tow; did you mean two?"},
@@ -449,7 +452,7 @@ static void check_line(void **state)
     assert_int_equal(chdir(dir), 0);
     assert_int_equal(mkdir("tmp", 0700), 0);
     setenv("TMPDIR", strcat(strcpy(lines, dir), "/tmp"), 1);
-    signal(SIGINT, SIG_DFL); /* as a terminal has it; `make check &` of a script does not */
+    signal(SIGINT, SIG_DFL);        /* as a terminal has it; `make check &` of a script does not */
     setenv("EDITOR", "cp FILE", 1); /* over the text that is edited */
     setenv("VISUAL", row->visual != NULL ? row->visual : "", 1);
     scratch_write("FILE", STORED);

@@ -304,6 +304,27 @@ static void check_most_addresses(void **state)
     }
 }
 
+/* Each network has the addresses of its own pool, whatever was decided on just before. */
+static void check_other_network(void **state)
+{
+    struct world *w = world_new(
+        NULL, "networks: {a: [10.1.0.0/16], b: [10.2.0.0/16]}\n"
+              "pools: {p: [" PIN("10.0.0.5") "], q: [a.example, " PIN(
+                  "10.0.0.6") "]}\n"
+                              "rules:\n  r: {suffixes: [x.example], networks: [a], pool: p}\n"
+                              "  s: {suffixes: [x.example], networks: [b], pool: q}\n");
+
+    world_cache(w, HOST " A", NX);
+    for (int i = 0; i < 2; i++) {
+        world_expect(w, world_ask(w, HOST " A edns from=10.2.0.1"),
+                     "NOERROR edns ede=29\n" A(300, "10.0.0.6"), "none");
+        view_policy_end(&w->view);
+        world_expect(w, world_ask(w, HOST " A edns from=10.1.0.1"), GIVEN, "none");
+        view_policy_end(&w->view);
+    }
+    world_free(w);
+}
+
 /* A long real answer is decided and delivered too. */
 static void check_many_real(void **state)
 {
@@ -397,4 +418,4 @@ static void check_damage(void **state)
 }
 
 TESTS("kms", ROWS(rows, check_row), TEST(check_damage), TEST(check_most_addresses),
-      TEST(check_many_real), TEST(check_filter))
+      TEST(check_other_network), TEST(check_many_real), TEST(check_filter))

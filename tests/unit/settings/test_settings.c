@@ -374,11 +374,14 @@ static void check_row(void **state)
 static void the_default_file_may_be_missing(void **state)
 {
     struct settings *s = NULL;
+    char host[256];
 
     if (access(SETTINGS_DEFAULT_PATH, F_OK) == 0)
         skip();
     assert_int_equal(settings_read(&s, NULL, NULL, NULL), 0);
     assert_int_equal(s->server.n_listen, 2);
+    assert_int_equal(gethostname(host, sizeof host), 0);
+    assert_string_equal(s->server.name, host);
     settings_free(s);
 }
 

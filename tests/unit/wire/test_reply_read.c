@@ -402,6 +402,10 @@ static void check_rotates_large(void **state)
         assert_int_equal(atoi((char[]){strchr(got, '"')[2], strchr(got, '"')[3], '\0'}), by % 19);
         assert_null(strstr(strstr(got, "\"099"), "\nan")); /* the last stays the last */
     }
+    n = read_text("www.example. A", "www.example. A 10.0.0.1\nwww.example. A 10.0.0.2\n");
+    image_rotate(image, n, TYPE_A, 1);
+    wire_to_text(image, n, got, sizeof got);
+    assert_true(strstr(got, "10.0.0.2") < strstr(got, "10.0.0.1")); /* two are a set */
     at = 0;
     for (int i = 0; i < 300; i++)
         at += (size_t)sprintf(text + at, "www.example. TYPE65280 \\# 2 %04x\n", i);
