@@ -139,7 +139,6 @@ int daemon_reload(struct daemon *d, settings_change *change, void *context, stru
     d->written = s;
     put_in_force(d, g);
     d->read = clock_now();
-    log_set_level((int)s->server.log_level);
     auditor_note(&d->auditor, AUDIT_SETTINGS, "settings read again", s);
     d->machine_moved = true; /* a problem may have ended with this */
     return 0;
