@@ -245,9 +245,9 @@ def test_check_tells_of_hosts_that_are_down(nsd, waymark):
     closed = free_port()
     w = waymark({'kms': {'probe-interval': '1s'}}, upstream=nsd.port, policy=POLICY)
     w.ctl('policy', 'pool', 'set', 'contoso', f'kms01.contoso.com:{closed},address=127.0.0.1', f'none.contoso.com:{closed}')
-    wait_for(lambda: w.ctl('policy', 'check', ok=False).out.count(' is down since ') == 2, 'two hosts that are down')
+    wait_for(lambda: [h['state'] for h in w.api('GET', '/v1/health')[1]['hosts']] == ['down'] * 2, 'two hosts that are down')
     out = w.ctl('policy', 'check', ok=7)
-    assert 'refused' in out.out and 'does not resolve' in out.out and 'not known' not in out.err, out
+    assert out.out.count(' is down since ') == 2 and 'refused' in out.out and 'does not resolve' in out.out and 'not known' not in out.err, out
     w.stop()
     done = w.ctl('policy', 'check')
     assert 'no findings' in done.out and 'whether the hosts resolve and are up is not known' in done.err
