@@ -244,10 +244,10 @@ class Watched:
 def test_watchdog_hears_of_a_worker_that_hangs(nsd, waymark):
     watched = Watched(waymark(upstream=nsd.port, start=False))
     held = []
-    for _ in range(3):
+    for _ in range(5):
         watched.wait_for(b'WATCHDOG=1')
         held.append(len(os.listdir(f'/proc/{watched.w.daemon.pid}/fd')))
-    assert held[1] == held[2], 'each word costs a descriptor'
+    assert held[4] - held[0] < 4, 'each word costs a descriptor'
     worker = wait_for(lambda: worker_threads(watched.w), 'worker in epoll_wait')[0]
     ptrace(PTRACE_ATTACH, worker)
     os.waitpid(worker, WALL)
