@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * test_event.c -- the code that Windows shows; and the ring between two threads.
+ * test_event.c -- the code that Windows shows; the key that hides clients; and the ring between
+ * two threads.
  */
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include "tests/unit/audit/bench.h"
 
@@ -36,6 +39,29 @@ static void check_code(void **state)
 
     strcpy(e.answer, r->given ? "kms01.contoso.com:1688" : "");
     assert_int_equal(audit_client_error(&e), r->want);
+}
+
+/* A key of which only a part could be written would hide nobody from who guesses. */
+static void key_that_cannot_be_written(void **state)
+{
+    struct audit_privacy p = {.how = AUDIT_CLIENT_HMAC}, same = p;
+    struct rlimit was, none;
+    char dir[SCRATCH], path[SCRATCH + 16];
+
+    scratch_make(dir);
+    snprintf(path, sizeof path, "%s/client.key", dir);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+    none = (struct rlimit){0, was.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    assert_true(audit_privacy_read(&p, dir, true) < 0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+    assert_int_not_equal(access(path, F_OK), 0);
+    assert_int_equal(audit_privacy_read(&p, dir, false), -ENOENT);
+    assert_int_equal(audit_privacy_read(&p, dir, true), 0);
+    assert_int_equal(audit_privacy_read(&same, dir, false), 0);
+    assert_memory_equal(p.key, same.key, sizeof p.key);
+    scratch_remove(dir);
 }
 
 /* --- the ring ------------------------------------------------------------------------ */
@@ -85,4 +111,4 @@ static void two_threads(void **state)
     free(r);
 }
 
-TESTS("event", ROWS(codes, check_code), TEST(two_threads))
+TESTS("event", ROWS(codes, check_code), TEST(key_that_cannot_be_written), TEST(two_threads))

@@ -56,8 +56,12 @@ static void parse(void **state)
         assert_string_equal(addr_print_port(&a, out), r->print);
         same = addr_of(out);
         assert_true(addr_same(&a, &same));
+        memset(&sa, 0xaa, sizeof sa);
         assert_int_equal(addr_to_sockaddr(&a, &sa),
                          addr_is_v4(&a) ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
+        assert_int_equal(addr_is_v4(&a) ? ((struct sockaddr_in *)&sa)->sin_zero[0]
+                                        : ((struct sockaddr_in6 *)&sa)->sin6_flowinfo,
+                         0);
         memset(&same, 0xaa, sizeof same);
         assert_true(addr_from_sockaddr(&same, (struct sockaddr *)&sa));
         assert_true(addr_same(&a, &same));

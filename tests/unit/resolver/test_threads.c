@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 
+#include "base/file.h"
 #include "resolver/threads.h"
 #include "tests/settings_text.h"
 #include "tests/unit/scratch.h"
@@ -169,8 +170,13 @@ static void assert_still(const char *found)
 
 static void damage_comes_and_goes(void **state)
 {
-    char found[sizeof f.v.found];
+    char found[sizeof f.v.found], log[100], *said;
+    int was = dup(STDERR_FILENO), fd;
+    size_t len;
 
+    snprintf(log, sizeof log, "%s/log", f.dir);
+    fd = open(log, O_WRONLY | O_CREAT, 0600);
+    dup2(fd, STDERR_FILENO);
     f.v.pause_ms = 1;
     f.v.round_ms = NEVER_MS;
     wait_until_found("");
@@ -189,6 +195,19 @@ static void damage_comes_and_goes(void **state)
     flip();
     f.v.round_ms = 1;
     wait_until_found("is damaged");
+    for (int k = 0; k < 2; k++) { /* found again, it is no news */
+        f.v.verified_ms = 0;
+        wait_until_found("is damaged");
+    }
+    dup2(was, STDERR_FILENO);
+    close(was);
+    close(fd);
+    assert_int_equal(file_read(log, 4096, &said, &len), 0);
+    assert_has(said, "is damaged");
+    assert_has(strstr(said, "is damaged"), "notice: policy: the store is sound again\n");
+    assert_has(strstr(said, "sound again"), "is damaged");
+    assert_null(strstr(strstr(strstr(said, "sound again"), "is damaged") + 1, "is damaged"));
+    free(said);
 }
 
 static void the_process_ends_while_it_reads(void **state)
