@@ -238,7 +238,7 @@ struct real real_of_failure(uint16_t rcode, const struct addr *server, uint32_t 
 
 /* Has it expired, and is given while no server answers? Never a failure, nor what was over when it
  * came (expires_ms 0). */
-bool real_is_stale(const struct view *, const struct cache_key *, const struct cache_facts *,
+bool real_is_stale(const struct settings *, const struct cache_key *, const struct cache_facts *,
                    struct now);
 /* Is it in the last tenth of its life, so that it is worth asking for again? */
 bool real_ends_soon(const struct view *, const struct cache_facts *, struct now);

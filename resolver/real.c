@@ -81,11 +81,11 @@ static void read_srv_set(const struct view *v, struct query *q)
     }
 }
 
-bool real_is_stale(const struct view *v, const struct cache_key *key, const struct cache_facts *f,
-                   struct now now)
+bool real_is_stale(const struct settings *s, const struct cache_key *key,
+                   const struct cache_facts *f, struct now now)
 {
     return (key->bits & CACHE_FAILURE) == 0 && f->expires_ms != 0 && f->expires_ms <= now.mono_ms &&
-           now.mono_ms - f->expires_ms < v->settings->cache.serve_stale_ms;
+           now.mono_ms - f->expires_ms < s->cache.serve_stale_ms;
 }
 
 /* What is kept under the key, into r: fresh, or expired as far as serve-stale still allows. */
@@ -97,7 +97,7 @@ static enum cache_result read_kept(const struct view *v, const struct cache_key 
 
     *r = (struct real){.image = image, .cached = true};
     found = cache_get(v->cache, key, now.mono_ms, image, size, &r->len, &r->said);
-    if (found == CACHE_EXPIRED && !real_is_stale(v, key, f, now))
+    if (found == CACHE_EXPIRED && !real_is_stale(v->settings, key, f, now))
         found = CACHE_MISS;
     r->stale = found == CACHE_EXPIRED;
     r->left_ms = found == CACHE_HIT ? f->expires_ms - now.mono_ms : 0;

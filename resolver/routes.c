@@ -370,7 +370,6 @@ static bool add_cached(void *context, const struct cache_key *key, const struct 
                                                 [VERDICT_NXDOMAIN] = "nxdomain"};
     const struct cached *c = context;
     const struct settings *s = c->settings;
-    const struct view view = {.settings = s};
     bool failed = (key->bits & CACHE_FAILURE) != 0 || kinds[f->verdict] == NULL;
     bool expired = f->expires_ms <= c->now.mono_ms;
     char name[NAME_TEXT], type[TYPE_TEXT], rcode[TYPE_TEXT], server[ADDR_TEXT], zone[NAME_TEXT];
@@ -387,7 +386,7 @@ static bool add_cached(void *context, const struct cache_key *key, const struct 
                   failed ? "failure" : kinds[f->verdict], "ttl_s",
                   (json_int_t)(expired ? 0 : (f->expires_ms - c->now.mono_ms) / 1000), "age_s",
                   (json_int_t)((c->now.mono_ms - f->stored_ms) / 1000), "expired", expired, "stale",
-                  real_is_stale(&view, key, f, c->now), "dnssec", (key->bits & CACHE_DO) != 0, "cd",
+                  real_is_stale(s, key, f, c->now), "dnssec", (key->bits & CACHE_DO) != 0, "cd",
                   (key->bits & CACHE_CD) != 0, "records",
                   explain_records(image, len, SECTION_ANSWER, SECTION_ADDITIONAL), "server",
                   addr_is(&f->server, ADDR_ANY) ? NULL : addr_print_port(&f->server, server),
