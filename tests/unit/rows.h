@@ -58,6 +58,14 @@ static inline void rows_add_all(const void *rows, size_t n, size_t size, CMUnitT
         return __VA_ARGS__, RUN(name);                                                             \
     }
 
+/* Has it the part, or, when that begins with "!", the rest of it not? */
+static inline bool has_or_not(const char *text, const char *part)
+{
+    bool is_not = part[0] == '!';
+
+    return (strstr(text, part + is_not) == NULL) == is_not;
+}
+
 static inline void assert_has(const char *text, const char *part)
 {
     if (strstr(text, part) == NULL)

@@ -114,8 +114,7 @@ static void lists(void **state)
     if (run("--csv", r->words) != 0)
         fail_msg("%s", out.text[1]);
     for (int i = 0; i < 8 && r->texts[i] != NULL; i++)
-        if ((strstr(out.text[0], r->texts[i] + (*r->texts[i] == '!')) == NULL) !=
-            (*r->texts[i] == '!'))
+        if (!has_or_not(out.text[0], r->texts[i]))
             fail_msg("%s: %s", r->texts[i], out.text[0]);
 }
 
@@ -224,8 +223,7 @@ static void prints_a_page(void **state)
         fail_msg("%s", out.text[1]);
     check_elements(out.text[0]);
     for (int i = 0; i < 8 && r->texts[i] != NULL; i++)
-        if ((strstr(out.text[0], r->texts[i] + (*r->texts[i] == '!')) == NULL) !=
-            (*r->texts[i] == '!'))
+        if (!has_or_not(out.text[0], r->texts[i]))
             fail_msg("%s: %s", r->texts[i], out.text[0]);
 }
 

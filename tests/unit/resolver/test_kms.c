@@ -307,12 +307,14 @@ static void check_most_addresses(void **state)
 /* Each network has the addresses of its own pool, whatever was decided on just before. */
 static void check_other_network(void **state)
 {
-    struct world *w = world_new(
-        NULL, "networks: {a: [10.1.0.0/16], b: [10.2.0.0/16]}\n"
-              "pools: {p: [" PIN("10.0.0.5") "], q: [a.example, " PIN(
-                  "10.0.0.6") "]}\n"
-                              "rules:\n  r: {suffixes: [x.example], networks: [a], pool: p}\n"
-                              "  s: {suffixes: [x.example], networks: [b], pool: q}\n");
+    struct world *w =
+        world_new(NULL, "networks: {a: [10.1.0.0/16], b: [10.2.0.0/16]}\n"
+                        "pools:\n"
+                        "  p: [{target: kms.corp.example, addresses: [10.0.0.5]}]\n"
+                        "  q: [a.example, {target: kms.corp.example, addresses: [10.0.0.6]}]\n"
+                        "rules:\n"
+                        "  r: {suffixes: [x.example], networks: [a], pool: p}\n"
+                        "  s: {suffixes: [x.example], networks: [b], pool: q}\n");
 
     world_cache(w, HOST " A", NX);
     for (int i = 0; i < 2; i++) {
