@@ -31,4 +31,12 @@ static inline int PRINTF_LIKE(2, 3)
     return code;
 }
 
+/* Is the part on stdout or stderr, or, when it begins with "!", the rest of it on neither? */
+static inline bool capture_said(const char *part)
+{
+    bool on_stdout = has_or_not(out.text[0], part), on_stderr = has_or_not(out.text[1], part);
+
+    return part[0] == '!' ? on_stdout && on_stderr : on_stdout || on_stderr;
+}
+
 #endif

@@ -169,20 +169,12 @@ static int run(const char *words)
     return capture_line(real, "audit -o server.state-dir=%s -o server.user= %s", bench.root, words);
 }
 
-static bool is_said(const char *part)
-{
-    static char both[2 * sizeof out.text[0]];
-
-    snprintf(both, sizeof both, "%s%s", out.text[0], out.text[1]);
-    return has_or_not(both, part);
-}
-
 static void check_line(void **state)
 {
     const struct line *l = *state;
     int code = run(l->words);
 
-    if (code != l->code || (l->has != NULL && !is_said(l->has)))
+    if (code != l->code || (l->has != NULL && !capture_said(l->has)))
         fail_msg("code %d: %s%s", code, out.text[0], out.text[1]);
 }
 
@@ -230,7 +222,7 @@ static void check_query(void **state)
     capture_begin();
     code = cli_main(real, q->format != NULL ? 9 : 8, argv);
     capture_end();
-    if (code != q->code || !is_said(q->has))
+    if (code != q->code || !capture_said(q->has))
         fail_msg("code %d: %.500s%s", code, out.text[0], out.text[1]);
 }
 
